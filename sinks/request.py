@@ -1,0 +1,93 @@
+"""Neutral messages: what a prompt is before any provider's wire form, with record parts kept apart from template constants.
+
+A template is rendered once per job into `Prompt`, a list of messages made of constants and slots. A record fills the
+slots. Nothing else can enter a request, which is what lets the gate check a frozen row string by string (invariant 2).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+class TaskKind(StrEnum):
+    """What is asked of the model."""
+
+    SUMMARIZE = "summarize"
+    EXTRACT = "extract"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """A piece of one message: a template constant (`slot` is None, `text` set) or a record slot (`slot` is its name)."""
+
+    text: str = field(default="", repr=False)
+    slot: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """One message; role is system or user."""
+
+    role: str
+    parts: tuple[Part, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prompt:
+    """A job's registered template: constants and slots, and the task's fixed parameters.
+
+    schema: the JSON Schema for extract, else None. max_tokens: the output limit per record. seed, temperature: sampling.
+    """
+
+    kind: TaskKind
+    messages: tuple[Message, ...]
+    schema: Mapping[str, Any] | None = None
+    max_tokens: int = 512
+    temperature: float = 0.0
+    seed: int = 0
+
+    @property
+    def slots(self) -> tuple[str, ...]:
+        """Slot names in order of first use."""
+        return tuple(dict.fromkeys(part.slot for message in self.messages for part in message.parts if part.slot))
+
+    @property
+    def constants(self) -> tuple[str, ...]:
+        """Every constant string a request can carry because of the template or the schema."""
+        texts = [part.text for message in self.messages for part in message.parts if part.slot is None]
+        return (*texts, *([json.dumps(self.schema, ensure_ascii=False, sort_keys=True)] if self.schema else ()))
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 over a canonical form, hex: the `template_hash` of results and ledger, and the task's identity."""
+        form = {
+            "kind": self.kind,
+            "messages": [[m.role, [[p.slot, p.text] for p in m.parts]] for m in self.messages],
+            "schema": self.schema,
+            "max_tokens": self.max_tokens,
+            "temperature": self.temperature,
+            "seed": self.seed,
+        }
+        return hashlib.sha256(json.dumps(form, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode()).hexdigest()
+
+    def present(self, record_parts: Mapping[str, str]) -> frozenset[str]:
+        """The slots this record fills; parts for absent or empty slots are left out of its request."""
+        return frozenset(slot for slot in self.slots if record_parts.get(slot))
+
+    def fill(self, record_parts: Mapping[str, str]) -> tuple[Message, ...]:
+        """The rendered request of one record: every remaining part has text; slot names are kept for the gate."""
+        filled = []
+        for message in self.messages:
+            parts = [
+                part if part.slot is None else Part(slot=part.slot, text=record_parts[part.slot])
+                for part in message.parts
+                if part.slot is None or record_parts.get(part.slot)
+            ]
+            if parts:
+                filled.append(Message(role=message.role, parts=tuple(parts)))
+        return tuple(filled)
