@@ -54,7 +54,7 @@ class Document:
     text: str = field(repr=False)
     source: str = field(repr=False)
     source_id: str | None = field(default=None, repr=False)
-    metadata: Mapping[str, str] = field(default=NO_METADATA, repr=False)
+    metadata: Mapping[str, str] = field(default_factory=lambda: NO_METADATA, repr=False)
     family: str = ""
     declared: frozenset[str] = frozenset()
     problem: ReadProblem | None = None
@@ -92,7 +92,7 @@ class Evidence:
     """
 
     findings: tuple[Finding, ...] = ()
-    topics: Mapping[str, float] = NO_SCORES
+    topics: Mapping[str, float] = field(default_factory=lambda: NO_SCORES)
     markers: frozenset[str] = frozenset()
     declared: frozenset[str] = frozenset()
     failures: frozenset[str] = frozenset()

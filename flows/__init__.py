@@ -1,0 +1,1 @@
+"""The road of a night: sources, job, prompts, the Prefect flows, the command line."""

@@ -45,10 +45,10 @@ class Endpoint:
     ca_file: str = ""
     secret: str = ""
     revision: str = ""
-    facts: Mapping[str, bool | int | str] = NO_FACTS
+    facts: Mapping[str, bool | int | str] = field(default_factory=lambda: NO_FACTS)
     evidence_link: str = ""
     review_by: date | None = None
-    settings: Mapping[str, bool | int | float | str] = NO_FACTS
+    settings: Mapping[str, bool | int | float | str] = field(default_factory=lambda: NO_FACTS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +66,7 @@ class Decision:
     rule: str
     policy_hash: str
     detectors_hash: str
-    cloud_requires: Mapping[str, bool | int | str] = NO_FACTS
+    cloud_requires: Mapping[str, bool | int | str] = field(default_factory=lambda: NO_FACTS)
     partial: bool = False
     inherited: tuple[str, ...] = ()
     reason: str = ""

@@ -1,0 +1,91 @@
+"""The `waybill` command: one thin file per group, imported only when its command is called, so that `--help` is instant.
+
+Exit codes: 0 done, 1 failed, 2 usage or job file, 3 held rows under `--fail-on-held`, 4 cloud work pending.
+An expected error is one line on stderr; an unexpected one is its type and place, never its message, which may quote a document
+(invariant 5). `WAYBILL_TRACEBACK=1` shows everything, for developers with invented documents.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import traceback
+from typing import Any
+
+import click
+
+from flows.cli.table import COMMANDS
+
+
+class LazyGroup(click.Group):
+    """A group that knows its commands by name and one line of help, and imports the module only to run one."""
+
+    def __init__(self, *args: Any, commands_at: dict[str, tuple[str, str]], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.commands_at = commands_at
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names in the order of the table: the way a night goes, not the alphabet."""
+        del ctx
+        return list(self.commands_at)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the one module that implements the command."""
+        del ctx
+        if cmd_name not in self.commands_at:
+            return None
+        module, _, attribute = self.commands_at[cmd_name][0].partition(":")
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The help lines come from the table, so that listing commands imports none of them."""
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in self.commands_at.items()])
+
+
+@click.group(cls=LazyGroup, commands_at=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="waybill")
+def waybill() -> None:
+    """Nightly LLM batches that keep restricted documents inside, and prove what left."""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run one command and turn every error into one clear line and an exit code."""
+    try:
+        status = waybill.main(args=arguments, prog_name="waybill", standalone_mode=False)
+    except click.exceptions.Abort:
+        click.echo("waybill: interrupted; run the same command again to go on", err=True)
+        status = 1
+    except click.ClickException as error:
+        error.show()
+        status = error.exit_code
+    except Exception as error:  # noqa: BLE001 - the boundary: foreign messages may quote a document
+        status = report(error)
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def report(error: Exception) -> int:
+    """One line for an error that got this far; returns the exit code."""
+    from flows.errors import FlowError, JobError  # noqa: PLC0415 - keeps `--help` instant
+
+    if os.environ.get("WAYBILL_TRACEBACK"):
+        traceback.print_exception(error)
+        return 1
+    if isinstance(error, (*our_errors(), FlowError)):
+        click.echo(f"waybill: {error}", err=True)
+        return 2 if isinstance(error, JobError) else 1
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    click.echo(f"waybill: unexpected {type(error).__name__} at {frame.filename}:{frame.lineno} (WAYBILL_TRACEBACK=1 shows more)", err=True)
+    return 1
+
+
+def our_errors() -> tuple[type[Exception], ...]:
+    """The roots of the error trees whose messages are written for people and carry no document text."""
+    from detectors.errors import DetectorsError  # noqa: PLC0415
+    from policies.errors import PolicyError  # noqa: PLC0415
+    from sinks.errors import SinkError  # noqa: PLC0415
+
+    return (DetectorsError, PolicyError, SinkError)

@@ -1,0 +1,1 @@
+"""One module per vendor SDK, and what keeps their connections where the registry says."""

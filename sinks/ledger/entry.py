@@ -90,6 +90,7 @@ class Entry:
     attempt: int | None = None
     # submitting and the life of a hand-over
     intent_id: str | None = None
+    shard_hmac: str | None = None  # keyed digest of the whole frozen file, on every `submitting` entry of the intent
     provider_job_id: str | None = None
     state: str | None = None
     # completed, failed

@@ -1,0 +1,96 @@
+"""Is this text in a language that the detectors can read? English now; anything else is `unsupported_language`.
+
+Judged by windows, so that one foreign paragraph in an English report counts. A window is foreign when
+- many of its letters are of a script that is not Latin, or
+- function words of one other language are frequent and outnumber the English ones, or
+- a trained identifier (`py3langid`, bundled model) is nearly certain and there is no English function word to speak of.
+Names, tables, code, ids and short notes have no function words of any language and pass: they are shapes, which the identifiers
+read. Capitals do not matter: words are compared in lower case.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+from bisect import bisect_left
+from functools import cache
+from typing import Any
+
+from detectors.function_words import ENGLISH, FOREIGN, NAME_PARTICLES
+from detectors.normalized import NUMBER, Normalized
+
+UNSUPPORTED_LANGUAGE = "unsupported_language"
+WINDOW = 40
+STEP = 20
+"""Words. A paragraph of forty words fills one window wherever it stands."""
+CLEARLY_ENGLISH = 0.2
+"""English prose has 35 to 50 per cent function words, terse notes 10 to 25; foreign prose under 10."""
+FOREIGN_SHARE = 0.12
+FEWEST_FOREIGN = 3
+SHORT = 20
+CERTAIN = 0.98
+IDENTIFIER_FEWEST = 15
+OTHER_LETTERS = re.compile(r"[^\W\d_a-zA-Z\u00aa-\u024f\u1e00-\u1eff\u02b0-\u036f\ufb00-\ufb06]")
+SCRIPT_SHARE = 0.25
+SCRIPT_FEWEST = 12
+SCRIPT_WINDOW = 400
+FOREIGN_VOCABULARY = frozenset().union(*FOREIGN.values())
+
+
+def unsupported(text: Normalized) -> bool:
+    """Whether some window of the text is in a language that cannot be read."""
+    if _other_script(text.text):
+        return True
+    vocabulary = text.vocabulary
+    foreign = vocabulary & FOREIGN_VOCABULARY
+    plain = text.text.isascii()
+    if len(foreign - ENGLISH) < 2 and plain and not vocabulary.isdisjoint(ENGLISH) and len(vocabulary) < SHORT:  # noqa: PLR2004
+        return False
+    words = [word for word in text.words if word != NUMBER and (len(word) > 1 or word in ENGLISH or word in FOREIGN_VOCABULARY)]
+    return any(_foreign_window(words[start : start + WINDOW]) for start in range(0, max(1, len(words) - STEP), STEP))
+
+
+def _foreign_window(words: list[str]) -> bool:
+    english = sum(word in ENGLISH for word in words)
+    if not words or english >= CLEARLY_ENGLISH * len(words):
+        return False
+    counts = {language: [word for word in words if word in vocabulary] for language, vocabulary in FOREIGN.items()}
+    best = max(counts.values(), key=len)
+    own = [word for word in best if word not in ENGLISH]
+    # Two of them settle a single sentence, three and a share settle a window; they must be different words ("La La Land").
+    few = 2 if len(words) < SHORT else FEWEST_FOREIGN
+    if set(own) - NAME_PARTICLES and len(set(own)) >= few and len(own) >= FOREIGN_SHARE * len(words) and len(own) > english:
+        return True
+    return len(words) >= IDENTIFIER_FEWEST and english <= 0.05 * len(words) and _identified_as_foreign(words)
+
+
+def _identified_as_foreign(words: list[str]) -> bool:
+    """The trained identifier's word, on lower-case prose words only. Names and codes do not make it this certain."""
+    prose = [word for word in words if word.isalpha() and len(word) > 1]
+    if len(prose) < IDENTIFIER_FEWEST or len({*prose}) < IDENTIFIER_FEWEST * 0.6:
+        return False
+    language, certainty = _identifier().classify(" ".join(prose))
+    accented = any(not word.isascii() for word in prose)
+    return language not in {"en", "pcm", "sco"} and certainty >= (0.9 if accented else CERTAIN) and (accented or _vowels(prose))
+
+
+def _vowels(prose: list[str]) -> bool:
+    """Whether these are words rather than abbreviations."""
+    return sum(len(word) > 3 and not set("aeiouy").isdisjoint(word) for word in prose) >= 0.6 * len(prose)  # noqa: PLR2004
+
+
+@cache
+def _identifier() -> Any:
+    module = importlib.import_module("py3langid.langid")
+    return module.LanguageIdentifier.from_model_file(module.MODEL_FILE, norm_probs=True)
+
+
+def _other_script(text: str) -> bool:
+    """Whether some stretch of the text is in a script other than Latin."""
+    if text.isascii():
+        return False
+    places = [match.start() for match in OTHER_LETTERS.finditer(text)]
+    if len(places) < SCRIPT_FEWEST:
+        return bool(places) and len(places) >= 2 and len(places) > 0.5 * sum(letter.isalpha() for letter in text)  # noqa: PLR2004
+    fewest = max(SCRIPT_FEWEST, min(int(SCRIPT_SHARE * SCRIPT_WINDOW), int(SCRIPT_SHARE * len(text))))
+    return any(bisect_left(places, place + SCRIPT_WINDOW) - index >= fewest for index, place in enumerate(places))

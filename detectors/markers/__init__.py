@@ -1,0 +1,1 @@
+"""Markers: words and forms that say what a document is: headers, footers, participants, tables."""

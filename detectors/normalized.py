@@ -1,0 +1,94 @@
+"""One part of a document, ready to be looked at: normalised text, its words, and the way back to the original offsets.
+
+Words are counted once and shared by all detectors. A word is a run of letters and digits, in lower case; a word of digits
+only is `#`, so that `61-year-old` and `58-year-old` are the same phrase. Text never shows in the `repr` (invariant 5).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from detectors.document import Finding
+from detectors.offsets import OffsetMap
+
+WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)?")
+NUMBER = "#"
+DIGITS = re.compile(r"\d(?:\D{0,120}\d)*")  # digits with less than a line and a half between them
+WHITE = re.compile(r"\s")
+BEFORE_DIGIT = 60
+AFTER_DIGIT = 120
+
+
+@dataclass(frozen=True, kw_only=True)
+class Normalized:
+    """Normalised text of one part. maps: from the last step back to the first. failures: codes of what could not be judged."""
+
+    text: str = field(repr=False)
+    part: str = "text"
+    maps: tuple[OffsetMap, ...] = field(default=(), repr=False)
+    failures: frozenset[str] = frozenset()
+
+    def original(self, start: int, end: int) -> tuple[int, int]:
+        """The span of the original text that normalised `start:end` stands for."""
+        for offsets in self.maps:
+            start, end = offsets.span(start, end)
+        return start, end
+
+    def finding(self, detector: str, entity: str, span: tuple[int, int], score: float) -> Finding:
+        """A finding at a normalised span, with its offsets put back into the original text."""
+        start, end = self.original(*span)
+        return Finding(detector=detector, entity=entity, start=start, end=end, score=score, part=self.part)
+
+    @cached_property
+    def lowered(self) -> str:
+        """The text in lower case, character for character (the few letters that would grow are left alone)."""
+        lowered = self.text.lower()
+        if len(lowered) == len(self.text):
+            return lowered
+        return "".join(low if len(low := character.lower()) == 1 else character for character in self.text)
+
+    @cached_property
+    def words(self) -> list[str]:
+        """Words in order, lower case, `#` for a number."""
+        return [NUMBER if word.isdigit() else word for word in WORD.findall(self.lowered)]
+
+    @cached_property
+    def vocabulary(self) -> frozenset[str]:
+        """The distinct words: the cheap question before any dear one."""
+        return frozenset(self.words)
+
+    @cached_property
+    def places(self) -> dict[str, list[int]]:
+        """Where each distinct word occurs: indices into `words`."""
+        places: dict[str, list[int]] = {}
+        for index, word in enumerate(self.words):
+            places.setdefault(word, []).append(index)
+        return places
+
+    @cached_property
+    def digit_regions(self) -> list[tuple[int, int]]:
+        """The stretches that a pattern with a digit in it can lie in: around digits, cut at white space. Most text has few."""
+        regions: list[tuple[int, int]] = []
+        for match in DIGITS.finditer(self.text):
+            start, end = max(0, match.start() - BEFORE_DIGIT), match.end() + AFTER_DIGIT
+            cut = WHITE.search(self.text, end) if end < len(self.text) else None
+            end = cut.start() if cut else len(self.text)
+            if regions and start <= regions[-1][1]:
+                regions[-1] = (regions[-1][0], max(end, regions[-1][1]))
+            else:
+                regions.append((start, end))
+        return regions
+
+    @cached_property
+    def spans(self) -> list[tuple[int, int]]:
+        """Start and end of every word. Made only when somebody asks."""
+        return [match.span() for match in WORD.finditer(self.lowered)]
+
+    @cached_property
+    def label(self) -> tuple[str, ...]:
+        """The words of a metadata part's name: `metadata.account_number` is labelled account number."""
+        if not self.part.startswith("metadata."):
+            return ()
+        return tuple(WORD.findall(self.part.removeprefix("metadata.").replace("_", " ").lower()))

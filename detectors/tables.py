@@ -1,0 +1,68 @@
+"""Delimited tables inside a text: a header row of names, and the rows below it with as many cells."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from detectors.normalized import WORD, Normalized
+
+DELIMITERS = (",", "\t", "|", ";")
+MOST_ROWS = 5_000
+LONGEST_HEADER_CELL = 40
+Cell = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """header: the words of each column's name. rows: spans of the cells, by column."""
+
+    header: tuple[tuple[str, ...], ...]
+    rows: tuple[tuple[Cell, ...], ...] = field(repr=False)
+
+
+def tables(text: Normalized) -> Iterator[Table]:
+    """Every table: a row of short names without digits, followed by at least one row of the same width."""
+    lines = _lines(text.text)
+    index = 0
+    while index < len(lines) - 1:
+        delimiter, header = _header(text, *lines[index])
+        index += 1
+        if not header:
+            continue
+        rows: list[tuple[Cell, ...]] = []
+        while index < len(lines) and len(cells := _cells(text.text, *lines[index], delimiter)) >= len(header):
+            if len(rows) < MOST_ROWS:
+                rows.append(cells)
+            index += 1
+        if rows:
+            yield Table(header, tuple(rows))
+
+
+def _lines(text: str) -> list[Cell]:
+    spans, start = [], 0
+    for line in text.split("\n"):
+        if line.strip(" \t|+-="):
+            spans.append((start, start + len(line)))
+        start += len(line) + 1
+    return spans
+
+
+def _header(text: Normalized, start: int, end: int) -> tuple[str, tuple[tuple[str, ...], ...]]:
+    line = text.lowered[start:end]
+    delimiter = max(DELIMITERS, key=line.count)
+    if line.count(delimiter) < 1 or len(line) > LONGEST_HEADER_CELL * (line.count(delimiter) + 1):
+        return "", ()
+    names = tuple(tuple(WORD.findall(line[a - start : b - start].replace("_", " "))) for a, b in _cells(text.text, start, end, delimiter))
+    good = len(names) > 1 and all(name and len(name) <= 4 and not any(word.isdigit() for word in name) for name in names)  # noqa: PLR2004
+    return (delimiter, names) if good else ("", ())
+
+
+def _cells(text: str, start: int, end: int, delimiter: str) -> tuple[Cell, ...]:
+    cells, place = [], start
+    for piece in text[start:end].split(delimiter):
+        cells.append((place, place + len(piece)))
+        place += len(piece) + 1
+    if delimiter == "|":
+        cells = [cell for position, cell in enumerate(cells) if text[slice(*cell)].strip() or 0 < position < len(cells) - 1]
+    return tuple(cells)

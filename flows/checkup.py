@@ -1,0 +1,155 @@
+"""`waybill doctor`: what is installed, reachable, misconfigured. Each check is one line with what to do about it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from detectors import load
+from detectors.errors import DetectorsError
+from flows.errors import FlowError
+from flows.job import Job, load_job
+from flows.lanes import EMULATOR, choose_endpoints
+from flows.render import load_prompt
+from policies.check import Severity, check
+from policies.errors import PolicyError
+from policies.load import DEFAULT_POLICY, DEFAULT_REGISTRY
+from policies.model import Endpoint, Lane
+from policies.registry import load_rulebook
+from sinks.errors import SinkError
+from sinks.ledger.queries import job_runs, open_intents
+
+PACKAGES = ("presidio-analyzer", "spacy", "duckdb", "pyarrow", "prefect", "openai", "sumy")
+LEAST_FREE = 2 * 2**30
+SOON = timedelta(days=30)
+
+
+class Health(StrEnum):
+    """How a check came out; only `bad` makes the command fail."""
+
+    GOOD = "ok"
+    DOUBTFUL = "warn"
+    BAD = "FAIL"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One line."""
+
+    health: Health
+    what: str
+    detail: str
+
+
+def examine(job_path: Path | None) -> Iterator[Check]:
+    """Check this machine, then the bundled policy or the job's own, its endpoints, places and open hand-overs."""
+    yield from _installed()
+    job = None
+    if job_path is not None:
+        try:
+            job = load_job(job_path)
+            load_prompt(job)
+        except FlowError as error:
+            yield Check(health=Health.BAD, what="job", detail=str(error))
+            return
+        yield Check(health=Health.GOOD, what="job", detail=f"{job.name}: {job.task.kind} of {job.source.path}")
+    yield from _rules(job)
+    if job is not None:
+        yield from _places(job)
+        yield from _ledger(job)
+
+
+def _installed() -> Iterator[Check]:
+    yield Check(health=Health.GOOD, what="python", detail=sys.version.split()[0])
+    for package in PACKAGES:
+        try:
+            yield Check(health=Health.GOOD, what=package, detail=version(package))
+        except PackageNotFoundError:
+            yield Check(health=Health.BAD, what=package, detail="not installed; run `make setup`")
+
+
+def _rules(job: Job | None) -> Iterator[Check]:
+    try:
+        policy, registry = load_rulebook(job.policy_path if job else DEFAULT_POLICY, (job and job.registry) or DEFAULT_REGISTRY)
+        detectors = load(ner=policy.ner)
+    except (PolicyError, DetectorsError) as error:
+        yield Check(health=Health.BAD, what="policy", detail=str(error))
+        return
+    yield Check(
+        health=Health.GOOD,
+        what="detectors",
+        detail=f"{len(detectors.detectors)} installed, NER {policy.ner or 'none (patterns and names)'}",
+    )
+    today = datetime.now(UTC).date()
+    problems = check(policy, registry, today=today, known=detectors.kinds)
+    for problem in problems:
+        health = Health.BAD if problem.severity is Severity.ERROR else Health.DOUBTFUL
+        yield Check(health=health, what="policy", detail=f"{problem.where}: {problem.message}")
+    if not problems:
+        yield Check(health=Health.GOOD, what="policy", detail=f"version {policy.version}, {policy.hash[:12]}")
+    if job is not None:
+        try:
+            endpoints = choose_endpoints(job, registry, scheduled=False)
+        except FlowError as error:
+            yield Check(health=Health.BAD, what="lanes", detail=str(error))
+            return
+        for endpoint in endpoints:
+            yield _endpoint(endpoint, job)
+
+
+def _endpoint(endpoint: Endpoint, job: Job) -> Check:
+    what = f"{endpoint.lane} lane"
+    if endpoint.provider == EMULATOR:
+        return Check(
+            health=Health.DOUBTFUL if job.schedule else Health.GOOD,
+            what=what,
+            detail=f"{endpoint.name}: the bundled emulator, nothing leaves this machine and nothing is asked of a real model",
+        )
+    if endpoint.secret and not os.environ.get(endpoint.secret):
+        return Check(health=Health.BAD, what=what, detail=f"{endpoint.name}: set its key in the environment variable {endpoint.secret}")
+    if endpoint.engine == "vllm_offline" and job.engine.python is None:
+        return Check(health=Health.BAD, what=what, detail=f"{endpoint.name}: set engine.python in the job to an environment with vLLM")
+    if endpoint.lane is Lane.CLOUD and endpoint.review_by and endpoint.review_by - datetime.now(UTC).date() < SOON:
+        return Check(health=Health.DOUBTFUL, what=what, detail=f"{endpoint.name}: its facts are to be reviewed by {endpoint.review_by}")
+    return Check(health=Health.GOOD, what=what, detail=f"{endpoint.name}: {endpoint.engine}, {endpoint.model}")
+
+
+def _places(job: Job) -> Iterator[Check]:
+    for what, folder in (("output", job.output), ("ledger", job.ledger.path), ("spool", job.spool)):
+        nearest = next(parent for parent in (folder, *folder.parents) if parent.exists())
+        if not os.access(nearest, os.W_OK):
+            yield Check(health=Health.BAD, what=what, detail=f"{nearest} cannot be written; nothing would be sent")
+            continue
+        free = shutil.disk_usage(nearest).free
+        health = Health.GOOD if free > LEAST_FREE else Health.DOUBTFUL
+        yield Check(health=health, what=what, detail=f"{folder} ({free / 2**30:.0f} GiB free)")
+
+
+def _ledger(job: Job) -> Iterator[Check]:
+    if not (job.ledger.path / "segments").exists():
+        yield Check(health=Health.GOOD, what="nights", detail="none yet")
+        return
+    try:
+        runs, waiting = job_runs(job.ledger.path, job.name), open_intents(job.ledger.path)
+    except SinkError as error:
+        yield Check(health=Health.BAD, what="ledger", detail=str(error))
+        return
+    unfinished = [run.run_id for run in runs if not run.finished]
+    yield Check(
+        health=Health.DOUBTFUL if unfinished else Health.GOOD,
+        what="nights",
+        detail=f"{len(runs)} runs, {len(unfinished)} unfinished" + (f" (the last: {unfinished[-1]})" if unfinished else ""),
+    )
+    ambiguous = sum(intent.state in {"ambiguous", "submitting"} for intent in waiting)
+    yield Check(
+        health=Health.DOUBTFUL if ambiguous else Health.GOOD,
+        what="hand-overs",
+        detail=f"{len(waiting)} open, {ambiguous} ambiguous" + ("; the next run looks them up" if ambiguous else ""),
+    )

@@ -1,0 +1,155 @@
+"""Decisions → assignments → clearances, and the entries that make them durable.
+
+Nothing here sends. What this module returns becomes true only when `decision_entries` are committed.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from detectors.document import Document, Evidence
+from flows.night import Night
+from policies.assign import assign
+from policies.clearance import clear
+from policies.model import Assignment, Clearance, Decision
+from sinks.freeze import UNENCODABLE, payload
+from sinks.ledger.entry import Entry, Event, EvidenceCount
+from sinks.ledger.sources import SourceName, remember
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cleared:
+    """A decided record: with an assignment and a clearance, or held for `held_reason`."""
+
+    document: Document
+    decision: Decision
+    evidence: Evidence
+    part_hmacs: dict[str, str]
+    assignment: Assignment
+    clearance: Clearance | None
+    held_reason: str = ""
+
+
+def clear_records(
+    night: Night, documents: Sequence[Document], evidence: Sequence[Evidence], decisions: Sequence[Decision]
+) -> list[Cleared]:
+    """Assign and clear every record that is due; siblings that were only needed to decide the family are left out."""
+    return [
+        _clear_one(night, document, found, decision)
+        for document, found, decision in zip(documents, evidence, decisions, strict=True)
+        if night.is_due(document)
+    ]
+
+
+def _clear_one(night: Night, document: Document, evidence: Evidence, decision: Decision) -> Cleared:
+    assignment = assign(decision, night.endpoints, strategy=night.job.lanes.strategy, today=night.today)
+    part_hmacs = night.keys.part_hmacs(document.parts)
+    clearance, reason = None, assignment.reason
+    if assignment.endpoint is not None:
+        try:
+            body = payload(night.lane(assignment.endpoint), night.prompt, assignment.endpoint, document.parts)
+        except UnicodeEncodeError:  # a lone surrogate has no UTF-8 form: what was scanned cannot be sent
+            reason = UNENCODABLE
+        else:
+            clearance = clear(
+                decision,
+                assignment,
+                run_id=night.run_id,
+                payload_hmac=night.keys.hmac("payload", body),
+                payload_bytes=len(body),
+                attempt=night.attempt(document.record_id),
+                today=night.today,
+            )
+    return Cleared(
+        document=document,
+        decision=decision,
+        evidence=evidence,
+        part_hmacs=part_hmacs,
+        assignment=assignment,
+        clearance=clearance,
+        held_reason="" if clearance else reason,
+    )
+
+
+def decision_entries(night: Night, cleared: Sequence[Cleared]) -> list[Entry]:
+    """What is committed before any byte leaves: decided, then assigned and cleared, or held."""
+    remember(night.ledger.path, [_name(record.document) for record in cleared])
+    return [entry for record in cleared for entry in _entries_of(night, record)]
+
+
+def _name(document: Document) -> SourceName:
+    return SourceName(
+        record_id=document.record_id,
+        source=document.source,
+        source_id=document.source_id,
+        family=document.family,
+    )
+
+
+def _entries_of(night: Night, record: Cleared) -> list[Entry]:
+    now, run_id, record_id = datetime.now(UTC), night.run_id, record.document.record_id
+    decision, assignment, clearance = record.decision, record.assignment, record.clearance
+    decided = Entry(
+        event=Event.DECIDED,
+        at=now,
+        run_id=run_id,
+        record_id=record_id,
+        data_classes=decision.data_classes,
+        partial=decision.partial,
+        evidence=evidence_counts(record.evidence),
+        rule=decision.rule,
+        lanes=tuple(decision.lanes),
+        cloud_requires=tuple(f"{name}={value}".lower() for name, value in decision.cloud_requires.items()),
+        policy_hash=decision.policy_hash,
+        detectors_hash=decision.detectors_hash,
+        document_hmac=night.keys.document_hmac(record.part_hmacs),
+        family=record.document.family or None,
+        template_hash=night.prompt.hash,
+    )
+    if clearance is None or assignment.endpoint is None:
+        return [decided, Entry(event=Event.HELD, at=now, run_id=run_id, record_id=record_id, reason=record.held_reason)]
+    endpoint = assignment.endpoint
+    assigned = Entry(
+        event=Event.ASSIGNED,
+        at=now,
+        run_id=run_id,
+        record_id=record_id,
+        lane=endpoint.lane,
+        endpoint=endpoint.name,
+        strategy=assignment.strategy,
+        reason=assignment.reason,
+        score=assignment.score,
+    )
+    cleared = Entry(
+        event=Event.CLEARED,
+        at=now,
+        run_id=run_id,
+        record_id=record_id,
+        lane=clearance.lane,
+        endpoint=clearance.endpoint,
+        clearance_id=clearance.clearance_id,
+        payload_hmac=clearance.payload_hmac,
+        payload_bytes=clearance.payload_bytes,
+        attempt=clearance.attempt,
+    )
+    return [decided, assigned, cleared]
+
+
+def evidence_counts(evidence: Evidence) -> tuple[EvidenceCount, ...]:
+    """Evidence in numbers: entities, topics, markers, declared classes and failures, without offsets or text."""
+    counts = Counter((finding.entity, finding.detector) for finding in evidence.findings)
+    best: dict[tuple[str, str], float] = {}
+    for finding in evidence.findings:
+        key = (finding.entity, finding.detector)
+        best[key] = max(best.get(key, 0.0), finding.score)
+    found = [EvidenceCount(entity=entity, count=count, max_score=best[entity, by], detector=by) for (entity, by), count in counts.items()]
+    found += [
+        EvidenceCount(entity=f"topic:{name}", count=1, max_score=score, detector=name) for name, score in evidence.topics.items() if score
+    ]
+    found += [EvidenceCount(entity=f"marker:{name}", count=1, max_score=1.0, detector=name) for name in evidence.markers]
+    found += [EvidenceCount(entity=f"declared:{name}", count=1, max_score=1.0, detector="declared") for name in evidence.declared]
+    found += [EvidenceCount(entity=f"failure:{code}", count=1, max_score=1.0, detector="scan") for code in evidence.failures]
+    return tuple(sorted(found, key=lambda line: (line.entity, line.detector)))

@@ -1,0 +1,46 @@
+"""`waybill held …`: what waits, and letting it try again. Nothing held is ever lost."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from flows.cli.audit import with_ledger
+from flows.cli.output import show
+
+
+@click.group()
+def held() -> None:
+    """List held records, or release them for another try."""
+
+
+@held.command("list")
+@click.option("--reason", help="Only this reason code.")
+@with_ledger
+def list_held(reason: str | None, ledger: Path, fmt: str) -> None:
+    """Every record that is held now, and why."""
+    from flows.holding import held_now  # noqa: PLC0415 - heavy; `--help` must stay instant
+
+    show(held_now(ledger, reason=reason), fmt)
+
+
+@held.command()
+@click.argument("records", nargs=-1)
+@click.option("--reason", help="Release every record held for this reason code.")
+@click.option("--all", "everything", is_flag=True, help="Release every held record.")
+@click.option("--failed", is_flag=True, help="Release failed records too.")
+@click.option("--actor", envvar="USER", default="operator", show_default="the user's name", help="Who releases: an entry in the ledger.")
+@click.option("--ledger", type=click.Path(path_type=Path), default="out/ledger", show_default=True, help="The ledger folder.")
+def retry(*, records: tuple[str, ...], reason: str | None, everything: bool, failed: bool, actor: str, ledger: Path) -> int:
+    """Release RECORDS (record ids), so that the next run of their job takes them again, under the policy of that day."""
+    from flows.holding import release  # noqa: PLC0415
+
+    if not (records or reason or everything):
+        raise click.UsageError("name record ids, or use --reason CODE or --all")
+    released, unknown = release(ledger, records=records, reason=reason, failed=failed, actor=actor, now=datetime.now(UTC))
+    click.echo(f"{released} records released; the next `waybill run` of their job takes them again")
+    for record in unknown:
+        click.echo(f"waybill: {record} is not held in {ledger}", err=True)
+    return 1 if unknown else 0

@@ -1,0 +1,91 @@
+"""The end of a night: one explicit row for every document without a result, the alert, the report, `run_ended`."""
+
+from __future__ import annotations
+
+import logging
+import time
+from datetime import UTC, datetime
+from functools import partial
+
+from flows.collecting import overdue_intents
+from flows.night import Night
+from flows.report import NightReport
+from sinks.clients.webhook import Alert, WebhookOptions, send_alert
+from sinks.errors import EndpointError
+from sinks.ledger.entry import Entry, Event
+from sinks.ledger.outcomes import explicit_rows
+from sinks.ledger.queries import class_counts, open_intents, run_counts
+from sinks.ledger.sources import lookup
+from sinks.parquet import EXPLICIT_ROWS, ResultRow, Status, write_results
+
+LOGGER = logging.getLogger("waybill")
+
+
+def close_night(night: Night) -> NightReport:
+    """Write held and failed rows, send the alert, end the run when nothing of it is pending, and report."""
+    write_explicit_rows(night)
+    counts = run_counts(night.ledger, night.run_id)
+    if not counts.pending:
+        night.ledger.commit([Entry(event=Event.RUN_ENDED, at=datetime.now(UTC), run_id=night.run_id, detail_code=_ended_as(night))])
+    raise_alert(night, held=counts.held, failed=counts.failed)
+    seconds = time.monotonic() - night.started
+    stages = {name: round(spent, 3) for name, spent in night.stages.items()}
+    return NightReport(
+        run_id=night.run_id,
+        documents=counts.documents,
+        results=counts.results,
+        held=counts.held,
+        failed=counts.failed,
+        pending=counts.pending,
+        unchanged=night.unchanged,
+        refused=night.refused,
+        by_class=class_counts(night.ledger, night.run_id),
+        output=str(night.job.output),
+        ledger=str(night.job.ledger.path),
+        seconds=round(seconds, 3),
+        stages=stages | {"other": round(seconds - sum(night.stages.values()), 3)},
+    )
+
+
+def _ended_as(night: Night) -> str:
+    return "gate_refused" if night.refused else "done"
+
+
+def write_explicit_rows(night: Night) -> None:
+    """Held and failed rows, made anew from the ledger each time: the same ledger gives the same files, and no row is in two."""
+    table = explicit_rows(night.ledger, night.run_id).to_pylist()
+    names = lookup(night.ledger.path, [row["record_id"] for row in table])
+    for status in (Status.HELD, Status.FAILED):
+        path = night.job.output / night.run_id / status / EXPLICIT_ROWS
+        rows = [
+            ResultRow(
+                run_id=night.run_id,
+                task=night.prompt.kind,
+                status=status,
+                source=names[row["record_id"]].source if row["record_id"] in names else None,
+                source_id=names[row["record_id"]].source_id if row["record_id"] in names else None,
+                **{**{key: value for key, value in row.items() if key != "status"}, "data_classes": tuple(row["data_classes"] or ())},
+            )
+            for row in table
+            if row["status"] == status
+        ]
+        if rows:
+            write_results(path, rows, night.prompt.schema, digest=partial(night.keys.hmac, "result"), group=night.job.group)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def raise_alert(night: Night, *, held: int, failed: int) -> None:
+    """Tell the job's webhook, in counts. A receiver that is down does not stop the night; the log says so."""
+    if night.job.alerts.webhook is None:
+        return
+    ambiguous = sum(intent.state == "ambiguous" for intent in open_intents(night.ledger, night.run_id))
+    alert = Alert(
+        run_id=night.run_id, held=held, failed=failed, ambiguous=ambiguous, deadline=overdue_intents(night), quarantined=night.refused
+    )
+    if not alert.needed:
+        return
+    try:
+        send_alert(alert, WebhookOptions(url=night.job.alerts.webhook))
+    except EndpointError as error:
+        LOGGER.warning("%s", error)

@@ -1,0 +1,44 @@
+"""Fetching what the cloud batches have finished since: every open run of a job, without reading a document again.
+
+Only when a provider lost rows are their documents read again: those records go the whole way anew (`flows.nightly.run_night` on
+the same logical date). Runs every quarter of an hour beside the nightly flow; no run waits a day for a batch.
+"""
+
+from __future__ import annotations
+
+import flows.prefect_settings  # isort: skip  # noqa: F401 - before Prefect reads its environment
+from dataclasses import replace
+
+from prefect import flow
+
+from flows.errors import BatchFailedError
+from flows.job import load_job
+from flows.night import NightOptions
+from flows.nightly import run_night
+from flows.progress import Progress
+from flows.report import NightReport
+from sinks.ledger.queries import job_runs, open_intents
+
+
+def collect_job(options: NightOptions, *, progress: Progress | None = None) -> list[NightReport]:
+    """Look at every run of the job that has hand-overs out; one report each, oldest first. Empty when there is none."""
+    job = load_job(options.path, out=options.out_path)
+    if not (job.ledger.path / "segments").exists():
+        return []
+    waiting = {intent.run_id for intent in open_intents(job.ledger.path)}
+    return [
+        run_night(replace(options, run_id=run.run_id, date=run.logical_date, collect_only=True), progress=progress)
+        for run in job_runs(job.ledger.path, job.name)
+        if run.run_id in waiting
+    ]
+
+
+@flow(name="collect", persist_result=False, log_prints=False)
+def collect(job: str, out: str | None = None) -> None:
+    """The scheduled collection."""
+    try:
+        reports = collect_job(NightOptions(job=job, out=out, wait=False, scheduled=True))
+    except Exception as error:  # noqa: BLE001 - the boundary to Prefect
+        raise BatchFailedError(type(error).__name__) from None  # Prefect stores the text of exceptions (invariant 5)
+    if any(report.refused for report in reports):
+        raise BatchFailedError("gate_refused")

@@ -1,0 +1,112 @@
+"""Results in: every hand-over that has ended → Parquet under the root of its classes → ledger."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import partial
+
+from flows.night import Night
+from sinks.errors import EndpointError
+from sinks.ingest import CompletedRow, ResultPlace, ingest
+from sinks.ledger.queries import OpenIntent, open_intents, run_counts, run_state
+from sinks.ledger.sources import SourceName, lookup
+from sinks.parquet import ResultRow, Status, root_name, write_results
+
+FASTEST_POLL_S = 0.5
+
+
+def collect_finished(night: Night) -> int:
+    """Take in every job of this run that has ended; returns how many records must be sent again."""
+    again = 0
+    for intent in open_intents(night.ledger, night.run_id):
+        lane, endpoint = night.lanes.get(intent.endpoint), night.registry.get(intent.endpoint)
+        if lane is None or endpoint is None or intent.provider_job_id is None:
+            continue
+        try:
+            report = ingest(
+                night.ledger,
+                lane,
+                intent,
+                endpoint=endpoint,
+                prompt=night.prompt,
+                write=partial(write_rows, night),
+                spool=night.job.spool,
+                now=datetime.now(UTC),
+            )
+        except EndpointError:
+            continue  # not reachable now: the job stays open and is asked again
+        again += len(report.missing)
+    return again
+
+
+def write_rows(night: Night, rows: Sequence[CompletedRow]) -> dict[str, ResultPlace]:
+    """Write one file for each root of these rows; an output carries the classes of its input (invariant 7)."""
+    states = run_state(night.ledger, night.run_id)
+    names = lookup(night.ledger.path, [row.record_id for row in rows])
+    roots: dict[str, list[ResultRow]] = defaultdict(list)
+    for row in rows:
+        state = states.get(row.record_id)
+        result = _result_row(night, row, state.data_classes if state else (), names)
+        roots[root_name(result.data_classes)].append(result)
+    places: dict[str, ResultPlace] = {}
+    for root, results in roots.items():
+        path = night.job.output / night.run_id / root / f"{rows[0].intent_id}.parquet"
+        written = write_results(path, results, night.prompt.schema, digest=partial(night.keys.hmac, "result"), group=night.job.group)
+        file = path.relative_to(night.job.output).as_posix()
+        for position, (record_id, digest) in enumerate(zip(written.record_ids, written.row_digests, strict=True)):
+            places[record_id] = ResultPlace(file=file, row=position, digest=digest)
+    return places
+
+
+def _result_row(night: Night, row: CompletedRow, data_classes: tuple[str, ...], names: Mapping[str, SourceName]) -> ResultRow:
+    name, result = names.get(row.record_id), row.result
+    return ResultRow(
+        record_id=row.record_id,
+        run_id=night.run_id,
+        task=night.prompt.kind,
+        status=Status.COMPLETED,
+        source=name.source if name else None,
+        source_id=name.source_id if name else None,
+        template_hash=night.prompt.hash,
+        output=result.output,
+        data_classes=data_classes,
+        lane=row.endpoint.lane,
+        endpoint=row.endpoint.name,
+        model=result.model,
+        revision=result.revision,
+        tokens_in=result.tokens_in,
+        tokens_out=result.tokens_out,
+        cost_usd=result.cost_usd,
+        finish_reason=result.finish_reason,
+        confidence=result.confidence,
+    )
+
+
+def wait_for_results(night: Night) -> bool:
+    """Wait until the run's open jobs have ended, or the job's deadline has passed; whether records must be sent again."""
+    poll_s = FASTEST_POLL_S
+    while True:
+        again = collect_finished(night)
+        night.refresh()
+        if again:
+            return True
+        waiting = [intent for intent in open_intents(night.ledger, night.run_id) if intent.provider_job_id is not None]
+        if not waiting or not night.options.wait or all(_overdue(night, intent) for intent in waiting):
+            return False
+        pending = run_counts(night.ledger, night.run_id).pending
+        night.progress.stage(f"waiting for {pending} cloud results")
+        with night.timed("inference"):
+            time.sleep(poll_s)
+        poll_s = min(poll_s * 2, night.job.poll_s)
+
+
+def _overdue(night: Night, intent: OpenIntent) -> bool:
+    return datetime.now(UTC) - intent.at > timedelta(hours=night.job.deadline_h)
+
+
+def overdue_intents(night: Night) -> int:
+    """Hand-overs of this run past the job's deadline."""
+    return sum(_overdue(night, intent) for intent in open_intents(night.ledger, night.run_id))

@@ -1,0 +1,36 @@
+"""Everything that can go wrong in the flows.
+
+    FlowError
+    ├── JobError            the job file, or a table that it names, cannot be used: nothing was handed over
+    ├── RenderError         the prompt template cannot be used
+    ├── ScheduleError       a scheduled run was refused before it began
+    └── BatchFailedError    a batch failed; carries a reason code, because Prefect stores the text of exceptions
+
+Messages say what, where and what to do. They carry ids, codes, paths and counts, never document text (invariant 5).
+"""
+
+from __future__ import annotations
+
+
+class FlowError(Exception):
+    """Root of the errors of this package."""
+
+
+class JobError(FlowError):
+    """The job file is wrong, or something that it names is: found before the first hand-over."""
+
+
+class RenderError(FlowError):
+    """The prompt template cannot be read, or uses a record in another way than by putting it in as it is."""
+
+
+class ScheduleError(FlowError):
+    """A scheduled run was refused before it began: the job states what a schedule must not do."""
+
+
+class BatchFailedError(FlowError):
+    """One batch failed. `code` is a reason code; the cause stays behind, it may quote content (invariant 5)."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(f"the batch failed ({code}): run the job again, it goes on from the ledger")
+        self.code = code

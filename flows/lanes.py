@@ -1,0 +1,123 @@
+"""From the names in a job to endpoints of the registry and engines ready to use; starts the bundled emulator where one is meant.
+
+- Addresses, proxies and keys come from the registry and the secrets it names; nothing else in the environment is looked at (invariant 8).
+- A scheduled night refuses the emulator unless the job says `unsafe_emulator: true`: nobody should find out in the morning that the cloud
+  was a stand-in.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from typing import Any
+
+from flows.errors import JobError, ScheduleError
+from flows.job import Job
+from policies.model import Endpoint, Lane
+from sinks.lanes import Lane as LaneEngine
+
+EMULATOR = "emulator"
+EMULATOR_KEY = "emulator"
+LOGGER = logging.getLogger("waybill")
+
+
+def choose_endpoints(job: Job, registry: Mapping[str, Endpoint], *, scheduled: bool) -> list[Endpoint]:
+    """The endpoints the job names, each in the lane it is named for. Raises JobError, or ScheduleError for a scheduled emulator."""
+    local = _named(job, registry, job.lanes.local, Lane.LOCAL)
+    cloud = _named(job, registry, job.lanes.cloud, Lane.CLOUD) if job.lanes.cloud else None
+    if cloud is not None and cloud.provider == EMULATOR and scheduled:
+        if not job.unsafe_emulator:
+            raise ScheduleError(
+                f"{job.file}: lanes.cloud: {cloud.name} is the bundled emulator; name a real endpoint, "
+                "or for a trial set unsafe_emulator: true"
+            )
+        LOGGER.warning("unsafe_emulator: the cloud lane of job %s is the bundled emulator", job.name)
+    if local.engine == "vllm_offline" and job.engine.model is not None:
+        local = replace(local, model=str(job.engine.model))
+    return [local, cloud] if cloud is not None else [local]
+
+
+def _named(job: Job, registry: Mapping[str, Endpoint], name: str, lane: Lane) -> Endpoint:
+    endpoint = registry.get(name)
+    if endpoint is None:
+        known = ", ".join(one.name for one in registry.values() if one.lane is lane)
+        raise JobError(f"{job.file}: lanes.{lane}: the registry has no endpoint {name!r}; expected one of {known}")
+    if endpoint.lane is not lane:
+        raise JobError(f"{job.file}: lanes.{lane}: endpoint {name!r} is in the {endpoint.lane} lane; name a {lane} one")
+    return endpoint
+
+
+def start_endpoints(job: Job, endpoints: Sequence[Endpoint], stack: ExitStack) -> list[Endpoint]:
+    """Give the emulator its address by starting it; it stops when `stack` closes."""
+    from sinks.emulator.process import start_emulator  # noqa: PLC0415 - a job without an emulator does not need it
+
+    started = []
+    for endpoint in endpoints:
+        if endpoint.provider == EMULATOR and not endpoint.base_url:
+            running = stack.enter_context(start_emulator(job.emulator_state))
+            started.append(replace(endpoint, base_url=running.base_url))
+        else:
+            started.append(endpoint)
+    return started
+
+
+def build_lane(endpoint: Endpoint, job: Job, stages: dict[str, float]) -> LaneEngine:
+    """The engine of an endpoint. Raises JobError when this version has none, or its secret is not set."""
+    if endpoint.engine == "extractive":
+        from sinks.lanes.extractive import ExtractiveLane  # noqa: PLC0415 - only the engines in use are imported
+
+        lane: LaneEngine = ExtractiveLane(job.spool)
+    elif endpoint.engine == "openai_batch":
+        from sinks.clients.openai_client import OpenAIBatches, OpenAIOptions  # noqa: PLC0415
+        from sinks.lanes.openai_batch import OpenAIBatchLane, OpenAIBatchOptions  # noqa: PLC0415
+
+        job.spool.mkdir(mode=0o700, parents=True, exist_ok=True)
+        client = OpenAIBatches(OpenAIOptions.of(endpoint, _secret(endpoint, job)))
+        lane = OpenAIBatchLane(client, OpenAIBatchOptions(spool=job.spool))
+    elif endpoint.engine == "vllm_offline":
+        from sinks.lanes.vllm_offline import VllmOfflineLane  # noqa: PLC0415
+
+        if job.engine.python is None:
+            raise JobError(f"{job.file}: engine.python: endpoint {endpoint.name!r} needs the interpreter of an environment with vLLM")
+        lane = VllmOfflineLane(job.spool, python=job.engine.python)
+    else:
+        raise JobError(f"{job.file}: endpoint {endpoint.name!r} needs the engine {endpoint.engine}, which this version does not have yet")
+    return _Timed(lane, stages)
+
+
+def _secret(endpoint: Endpoint, job: Job) -> str:
+    if not endpoint.secret:
+        return EMULATOR_KEY
+    value = os.environ.get(endpoint.secret, "")
+    if not value:
+        raise JobError(f"{job.file}: endpoint {endpoint.name!r} needs its key in the environment variable {endpoint.secret}; it is not set")
+    return value
+
+
+class _Timed:
+    """A lane whose waiting is counted as inference: what a night spends besides is its own overhead."""
+
+    TIMED = frozenset({"hand_over", "collect", "poll", "find", "discard"})
+
+    def __init__(self, lane: LaneEngine, stages: dict[str, float]) -> None:
+        self._lane = lane
+        self._stages = stages
+
+    def __getattr__(self, name: str) -> Any:
+        member = getattr(self._lane, name)
+        return self._counted(member) if name in self.TIMED else member
+
+    def _counted(self, method: Any) -> Any:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            begun = time.monotonic()
+            try:
+                answer = method(*args, **kwargs)
+                return list(answer) if hasattr(answer, "__next__") else answer
+            finally:
+                self._stages["inference"] += time.monotonic() - begun
+
+        return call

@@ -1,0 +1,225 @@
+"""What a night works with: opened once from the job file, closed when the night is over.
+
+- One runner per ledger and job: the second leaves before it reads anything (invariant 6).
+- State is what the ledger says. `states` is a copy from the night's start; nothing is decided on it that the gate does not check again.
+- The template's constants are scanned like a document, once: a secret in a prompt is as gone as one in a record (invariant 2).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+from detectors.scan import scan
+
+from detectors import DetectorSet, load
+from detectors.document import Demand, Document, Evidence
+from flows.errors import JobError
+from flows.job import Job, load_job
+from flows.lanes import build_lane, choose_endpoints, start_endpoints
+from flows.progress import Progress, SilentProgress
+from flows.render import load_prompt
+from flows.runs import begin_run, choose_run
+from flows.sources import check_duplicates
+from policies.decide import decide
+from policies.demand import demand_for
+from policies.load import DEFAULT_REGISTRY
+from policies.model import Endpoint, Lane
+from policies.policy import Policy
+from policies.registry import load_rulebook
+from sinks.lanes import Lane as LaneEngine
+from sinks.ledger.keys import Keys
+from sinks.ledger.lock import one_runner
+from sinks.ledger.queries import Completed, RecordStates, completed_before, run_state
+from sinks.ledger.segments import Ledger
+from sinks.request import Prompt
+
+SETTLED = frozenset({"completed", "failed", "held"})
+IN_FLIGHT = frozenset({"submitting", "submitted", "ambiguous"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NightOptions:
+    """What a caller may choose: paths, ids and flags, small enough for Prefect to carry.
+
+    date: the logical date, ISO, UTC. run_id: an existing run to go on with. collect_only: read no document unless a provider lost rows.
+    """
+
+    job: str
+    out: str | None = None
+    date: str | None = None
+    run_id: str | None = None
+    collect_only: bool = False
+    limit: int | None = None
+    reprocess: bool = False
+    wait: bool = True
+    scheduled: bool = False
+
+    @property
+    def path(self) -> Path:
+        """The job file."""
+        return Path(self.job)
+
+    @property
+    def out_path(self) -> Path | None:
+        """The folder that gathers all outputs, if one was named."""
+        return Path(self.out) if self.out else None
+
+
+@dataclass(slots=True, kw_only=True)
+class Night:
+    """An open night. Only `states`, `stages` and the counters change while it lasts."""
+
+    options: NightOptions
+    job: Job
+    run_id: str
+    keys: Keys
+    ledger: Ledger
+    policy: Policy
+    registry: Mapping[str, Endpoint]
+    endpoints: Sequence[Endpoint]
+    prompt: Prompt
+    detectors: DetectorSet
+    demand: Demand
+    lanes: Mapping[str, LaneEngine]
+    states: RecordStates
+    before: Completed
+    progress: Progress = field(default_factory=SilentProgress)
+    started: float = field(default_factory=time.monotonic)
+    stages: dict[str, float] = field(default_factory=dict)
+    unchanged: int = 0
+    refused: int = 0
+
+    @property
+    def today(self) -> date:
+        """The day on which registry facts are judged: the real one, whatever the logical date."""
+        return datetime.now(UTC).date()
+
+    def lane(self, endpoint: Endpoint) -> LaneEngine:
+        """The engine behind an endpoint."""
+        return self.lanes[endpoint.name]
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Count the seconds of a stage; what is not counted here is overhead."""
+        begun = time.monotonic()
+        try:
+            yield
+        finally:
+            self.stages[stage] += time.monotonic() - begun
+
+    def scan(self, documents: Sequence[Document]) -> list[Evidence]:
+        """Evidence of each document, in order."""
+        with self.timed("detection"):
+            return list(scan(documents, self.detectors, self.demand))
+
+    def refresh(self) -> None:
+        """Read the run's state from the ledger again."""
+        self.states = run_state(self.ledger, self.run_id)
+
+    def unfinished(self, documents: Sequence[Document]) -> list[Document]:
+        """The documents that still need work, each with its whole family, because a family is decided together."""
+        due = [document for document in documents if self.is_due(document)]
+        wanted = {document.family or document.record_id for document in due}
+        self.unchanged += sum(self.is_unchanged(document) for document in documents)
+        return [document for document in documents if (document.family or document.record_id) in wanted]
+
+    def is_due(self, document: Document) -> bool:
+        """Whether this record has neither an outcome, nor a hand-over under way, nor a result from an earlier night."""
+        state = self.states.get(document.record_id)
+        if state is None:
+            return not self.is_unchanged(document)
+        # A local hand-over without an outcome was interrupted and is simply attempted again; a cloud one is looked for first.
+        under_way = state.state in IN_FLIGHT and state.lane != Lane.LOCAL
+        return state.state not in SETTLED and not under_way
+
+    def is_unchanged(self, document: Document) -> bool:
+        """Whether an earlier night of this job has a result for this very text under this very template."""
+        if self.options.reprocess or self.job.reprocess or not document.readable or self.states.get(document.record_id):
+            return False
+        earlier = self.before.get(document.record_id)
+        return earlier is not None and earlier == (self.keys.document_hmac(self.keys.part_hmacs(document.parts)), self.prompt.hash)
+
+    def attempt(self, record_id: str) -> int:
+        """The attempt that a new clearance of this record is for: one more than the last that was handed over."""
+        state = self.states.get(record_id)
+        return 1 if state is None or state.attempt is None else state.attempt + 1
+
+
+_OPEN: dict[NightOptions, Night] = {}
+
+
+def opened(options: NightOptions) -> Night:
+    """The night that is open in this process under these options."""
+    return _OPEN[options]
+
+
+@contextmanager
+def open_night(options: NightOptions, progress: Progress | None = None) -> Iterator[Night]:
+    """Open everything, in the order in which it is cheapest to find out that something is wrong."""
+    job = load_job(options.path, out=options.out_path)
+    progress = progress or SilentProgress()
+    with ExitStack() as stack:
+        policy, registry = load_rulebook(job.policy_path, job.registry or DEFAULT_REGISTRY)
+        prompt = load_prompt(job)
+        progress.stage("loading detectors")
+        detectors = load(ner=policy.ner)
+        check_template(prompt, policy, detectors, job)
+        check_duplicates(job)
+        endpoints = choose_endpoints(job, registry, scheduled=options.scheduled)
+        ledger = Ledger.open(job.ledger.path, keys=job.ledger_keys)
+        stack.enter_context(one_runner(job.ledger.path, job.name))
+        day = logical_date(options)
+        run_id = options.run_id or choose_run(ledger, job, logical_date=day, reprocess=options.reprocess or job.reprocess)
+        begin_run(ledger, job, run_id, policy=policy, template_hash=prompt.hash, detectors_hash=detectors.hash, logical_date=day)
+        endpoints = start_endpoints(job, endpoints, stack)
+        stages = {"detection": 0.0, "inference": 0.0}
+        night = Night(
+            options=options,
+            job=job,
+            run_id=run_id,
+            keys=ledger.keys,
+            ledger=ledger,
+            policy=policy,
+            registry={**registry, **{endpoint.name: endpoint for endpoint in endpoints}},
+            endpoints=endpoints,
+            prompt=prompt,
+            detectors=detectors,
+            demand=demand_for(policy),
+            lanes={endpoint.name: build_lane(endpoint, job, stages) for endpoint in endpoints},
+            states=run_state(ledger, run_id),
+            before=completed_before(ledger, job.name, run_id=run_id),
+            progress=progress,
+            stages=stages,
+        )
+        _OPEN[options] = night
+        stack.callback(_OPEN.pop, options, None)
+        yield night
+
+
+def logical_date(options: NightOptions) -> str:
+    """The day that the run is for: ISO, UTC."""
+    if options.date is None:
+        return datetime.now(UTC).date().isoformat()
+    try:
+        return date.fromisoformat(options.date).isoformat()
+    except ValueError:
+        raise JobError(f"--date: expected YYYY-MM-DD, found {options.date!r}") from None
+
+
+def check_template(prompt: Prompt, policy: Policy, detectors: DetectorSet, job: Job) -> None:
+    """Refuse a template whose own words may not go where its records go."""
+    constants = Document(record_id="template", text="\n".join(prompt.constants), source="template", family="template")
+    if not constants.text.strip() or job.lanes.cloud is None:
+        return
+    (evidence,) = scan([constants], detectors, demand_for(policy, complete=True))
+    decision = decide("template", evidence, policy, detectors.hash)
+    if Lane.CLOUD not in decision.lanes:
+        raise JobError(
+            f"{job.file}: the prompt template or schema itself is {', '.join(decision.data_classes)} under this policy, so it may not "
+            "leave; take the restricted words out, or set lanes.cloud: null"
+        )

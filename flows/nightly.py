@@ -1,0 +1,92 @@
+"""One night: from raw documents to results and ledger.
+
+The way of a record is `carry`, top to bottom. What was decided is durable in the ledger before any byte leaves (invariant 4). A night
+killed at any instruction and started again goes on from the ledger and ends with the same rows (invariant 6). Prefect carries paths and
+ids; its copy of an error is a code (invariant 5).
+"""
+
+from __future__ import annotations
+
+import flows.prefect_settings  # isort: skip  # before Prefect reads its environment
+from collections.abc import Callable
+from datetime import datetime
+
+from prefect import flow, runtime, task
+from prefect.cache_policies import NO_CACHE
+
+from flows.clearing import clear_records, decision_entries
+from flows.closing import close_night
+from flows.collecting import collect_finished, wait_for_results
+from flows.deciding import decide_documents
+from flows.errors import BatchFailedError
+from flows.night import Night, NightOptions, open_night, opened
+from flows.progress import Progress
+from flows.report import NightReport
+from flows.sources import Batch, list_batches, read_batch
+from flows.submitting import freeze_records, hand_over, recover_hand_overs
+
+Carry = Callable[[Night, Batch], None]
+
+
+def carry(night: Night, batch: Batch) -> None:
+    """One batch: read → scan → decide → assign → clear → ledger → freeze → gate → lane → collect → Parquet → ledger."""
+    documents = night.unfinished(read_batch(batch, night.job, night.keys))
+    evidence = night.scan(documents)
+    decisions = decide_documents(documents, evidence, night.policy, night.detectors.hash)
+    cleared = clear_records(night, documents, evidence, decisions)
+    night.ledger.commit(decision_entries(night, cleared))
+    for shard in freeze_records(night, cleared):
+        hand_over(night, shard)
+    collect_finished(night)
+    night.progress.carried(len(cleared))
+
+
+def run_night(options: NightOptions, *, progress: Progress | None = None, each: Carry = carry) -> NightReport:
+    """The whole night: recover what an earlier one left open, carry every batch, fetch the results, close."""
+    with open_night(options, progress) as night:
+        recover_hand_overs(night)
+        night.progress.stage("carrying documents")
+        for batch in () if options.collect_only else list_batches(night.job, limit=options.limit):
+            each(night, batch)
+        while wait_for_results(night):  # true when a provider lost rows: their records go the same way again
+            for batch in list_batches(night.job, limit=options.limit):
+                each(night, batch)
+        return close_night(night)
+
+
+def run_now(options: NightOptions, progress: Progress) -> NightReport:
+    """What `waybill run` does: the flow, where a Prefect API is configured, else the same night without a server (ADR 0003)."""
+    if not flows.prefect_settings.api_is_configured():
+        return run_night(options, progress=progress)
+    reports: list[NightReport] = []  # a flow's return value would be stored by Prefect
+    flow(name="nightly", persist_result=False)(lambda: reports.append(run_night(options, progress=progress, each=carry_as_task)))()
+    return reports[0]
+
+
+@flow(name="nightly", persist_result=False, log_prints=False)
+def nightly(job: str, out: str | None = None, *, wait: bool = False, reprocess: bool = False) -> None:
+    """The scheduled night. Its logical date is the day it was scheduled for, so that a late start is still that day's run."""
+    scheduled: datetime | None = runtime.flow_run.scheduled_start_time
+    options = NightOptions(
+        job=job, out=out, date=scheduled.date().isoformat() if scheduled else None, wait=wait, reprocess=reprocess, scheduled=True
+    )
+    try:
+        report = run_night(options, each=carry_as_task)
+    except Exception as error:  # noqa: BLE001 - the boundary to Prefect
+        raise BatchFailedError(type(error).__name__) from None  # Prefect stores the text of exceptions (invariant 5)
+    if report.refused:
+        raise BatchFailedError("gate_refused")
+
+
+@task(name="carry-batch", cache_policy=NO_CACHE, persist_result=False, task_run_name="batch-{batch.ordinal}")
+def carry_batch(options: NightOptions, batch: Batch) -> None:
+    """One coarse task a batch: paths and ids in, nothing out."""
+    try:
+        carry(opened(options), batch)
+    except Exception as error:  # noqa: BLE001 - the boundary to Prefect
+        raise BatchFailedError(type(error).__name__) from None
+
+
+def carry_as_task(night: Night, batch: Batch) -> None:
+    """Carry one batch as a Prefect task."""
+    carry_batch(night.options, batch)

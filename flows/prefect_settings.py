@@ -1,0 +1,28 @@
+"""Prefect, quiet: no telemetry, no version checks, no log upload. Imported before Prefect, which reads its environment once.
+
+Only what the operator has not set is set: an organisation's own choice stands.
+"""
+
+from __future__ import annotations
+
+import os
+
+QUIET = {
+    "DO_NOT_TRACK": "1",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PREFECT_CLOUD_ENABLE_ORCHESTRATION_TELEMETRY": "false",
+    "PREFECT_TELEMETRY_ENABLE_RESOURCE_METRICS": "false",
+    "PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED": "false",
+    "PREFECT_LOGGING_TO_API_ENABLED": "false",
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "90",
+}
+
+for _name, _value in QUIET.items():
+    os.environ.setdefault(_name, _value)
+
+
+def api_is_configured() -> bool:
+    """Whether the environment or the active profile names a Prefect API."""
+    from prefect.settings import get_current_settings  # noqa: PLC0415 - only after the lines above
+
+    return get_current_settings().api.url is not None

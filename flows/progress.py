@@ -1,0 +1,121 @@
+"""What an operator sees while a night runs, and when it ends: counts, destinations, places. Never a document.
+
+On a terminal, one live line; elsewhere (cron, CI, a log file) a plain line now and then.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO, Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as RichProgress
+from rich.table import Table
+
+from flows.report import DESTINATIONS, NightReport
+
+PLAIN_INTERVAL_S = 15.0
+
+
+class Progress(Protocol):
+    """Hears of the steps of a night."""
+
+    def stage(self, label: str) -> None:
+        """The night has come to another stage."""
+        ...
+
+    def carried(self, documents: int) -> None:
+        """So many more documents were read and sent on their way."""
+        ...
+
+
+class SilentProgress:
+    """Nobody watches: a worker's run, whose states show in Prefect."""
+
+    def stage(self, label: str) -> None:
+        """Say nothing."""
+
+    def carried(self, documents: int) -> None:
+        """Say nothing."""
+
+
+class TerminalProgress:
+    """One live line on a terminal."""
+
+    def __init__(self, live: RichProgress) -> None:
+        self.live = live
+        self.task = live.add_task("starting", total=None)
+
+    def stage(self, label: str) -> None:
+        """Rename the live line."""
+        self.live.update(self.task, description=label)
+
+    def carried(self, documents: int) -> None:
+        """Count up."""
+        self.live.update(self.task, advance=documents)
+
+
+class PlainProgress:
+    """A line now and then, for logs."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self.stream = stream
+        self.documents = 0
+        self.spoke_at = time.monotonic()
+
+    def stage(self, label: str) -> None:
+        """One line a stage."""
+        self._say(label)
+
+    def carried(self, documents: int) -> None:
+        """One line every quarter of a minute."""
+        self.documents += documents
+        if time.monotonic() - self.spoke_at >= PLAIN_INTERVAL_S:
+            self._say(f"{self.documents} documents so far")
+
+    def _say(self, line: str) -> None:
+        self.spoke_at = time.monotonic()
+        print(f"waybill: {line}", file=self.stream, flush=True)
+
+
+@contextmanager
+def watching(stream: IO[str]) -> Iterator[Progress]:
+    """The progress that fits the stream: live on a terminal, plain lines elsewhere."""
+    if not stream.isatty():
+        yield PlainProgress(stream)
+        return
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(pulse_style="cyan"), MofNCompleteColumn(), TimeElapsedColumn())
+    with RichProgress(*columns, console=Console(file=stream), transient=True) as live:
+        yield TerminalProgress(live)
+
+
+def closing_table(report: NightReport, *, stream: IO[str]) -> None:
+    """Class × destination, then where everything is."""
+    console = Console(file=stream, highlight=False, soft_wrap=True)
+    table = Table(title=f"run {report.run_id}", title_justify="left")
+    table.add_column("data class")
+    shown = [name for name in DESTINATIONS if name in ("local", "cloud", "held") or any(row.get(name) for row in report.by_class.values())]
+    for destination in shown:
+        table.add_column(destination, justify="right")
+    for data_class, counts in sorted(report.by_class.items()):
+        table.add_row(data_class, *(str(counts.get(name, 0) or "·") for name in shown))
+    console.print(table)
+    console.print(
+        f"{report.documents} documents: {report.results} results, {report.held} held, {report.failed} failed, {report.pending} pending"
+        + (f"; {report.unchanged} unchanged since an earlier night" if report.unchanged else "")
+        + f", in {report.seconds:.1f} s"
+    )
+    if report.refused:
+        console.print(
+            f"The gate refused {report.refused} shard(s): nothing of them was sent. See: waybill audit held --ledger {report.ledger}"
+        )
+    console.print(f"results  {report.output}")
+    console.print(f"ledger   {report.ledger}")
+    console.print(f"next     waybill audit summary --ledger {report.ledger}")
+    if report.held:
+        console.print(f"         waybill held list --ledger {report.ledger}")
+    if report.pending:
+        console.print("         waybill collect JOB   fetches what the cloud has not finished yet")

@@ -1,0 +1,51 @@
+"""Which run this is. A run is a job on a logical date; `--reprocess` after a finished one begins the next: `.r2`, and so on."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+
+from flows.job import Job
+from policies.policy import Policy
+from sinks.ledger.entry import Entry, Event
+from sinks.ledger.queries import RunInfo, job_runs
+from sinks.ledger.segments import Ledger
+
+
+def choose_run(ledger: Ledger, job: Job, *, logical_date: str, reprocess: bool) -> str:
+    """The run to begin or to go on with. An unfinished run is always gone on with, so that a killed `--reprocess` is not begun twice."""
+    first = f"{job.name}-{logical_date}"
+    runs = [run for run in job_runs(ledger, job.name) if run.logical_date == logical_date]
+    if not runs:
+        return first
+    latest = max(runs, key=_ordinal)
+    return f"{first}.r{_ordinal(latest) + 1}" if reprocess and latest.finished else latest.run_id
+
+
+def begin_run(ledger: Ledger, job: Job, run_id: str, *, policy: Policy, template_hash: str, detectors_hash: str, logical_date: str) -> None:
+    """State that the run begins or goes on, and under which template, policy and detectors.
+
+    The policy's text is registered once per hash, so that an auditor can read the rule that decided.
+    """
+    known = {run.policy_hash for run in job_runs(ledger)}
+    now = datetime.now(UTC)
+    entries = [
+        Entry(
+            event=Event.RUN_STARTED,
+            at=now,
+            run_id=run_id,
+            job=job.name,
+            logical_date=logical_date,
+            template_hash=template_hash,
+            policy_hash=policy.hash,
+            detectors_hash=detectors_hash,
+        )
+    ]
+    if policy.hash not in known:
+        entries.insert(0, Entry(event=Event.POLICY_REGISTERED, at=now, policy_hash=policy.hash, policy_text=policy.source))
+    ledger.commit(entries)
+
+
+def _ordinal(run: RunInfo) -> int:
+    found = re.search(r"\.r(\d+)$", run.run_id)
+    return int(found[1]) if found else 1

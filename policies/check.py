@@ -1,0 +1,173 @@
+"""`waybill policy check`: what is wrong, or doubtful, about a policy together with its registry.
+
+Errors are refusals: with one, nothing should be scheduled. Warnings say what will be held or never happen, so that nobody is surprised in
+the morning. Pure: the kinds of evidence that exist, and the day, are passed in.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+from urllib.parse import urlsplit
+
+from detectors.document import EvidenceKind
+from policies.facts import unmet
+from policies.model import CLEAN, UNSCANNABLE, Endpoint, Lane
+from policies.monotone import gains
+from policies.policy import HELD, Policy
+from policies.registry import ENGINES
+
+RESTRICTED = ("PHI", "NPI", "PRIVILEGED", "TRADE_SECRET", "CREDENTIALS", UNSCANNABLE)
+"""Built-in classes that a policy must not let into the cloud without saying on what conditions."""
+
+
+class Severity(StrEnum):
+    """An error refuses the policy; a warning does not."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """One thing to mend: where (FILE:LINE: key, or the endpoint's name) and what."""
+
+    severity: Severity
+    where: str
+    message: str
+
+
+def check(policy: Policy, registry: Mapping[str, Endpoint], *, today: date, known: frozenset[EvidenceKind] | None = None) -> list[Problem]:
+    """Every problem found, errors first. known: the kinds of evidence that the installed detectors can give; None skips that check."""
+    problems = [
+        *_unknown_evidence(policy, known),
+        *_table(policy),
+        *_classes_without_route(policy),
+        *_classes_without_rule(policy),
+        *_restricted_to_cloud(policy),
+        *_unserved_routes(policy, registry),
+        *(problem for endpoint in registry.values() for problem in _endpoint(endpoint, today)),
+    ]
+    return sorted(problems, key=lambda problem: problem.severity is Severity.WARNING)
+
+
+def _unknown_evidence(policy: Policy, known: frozenset[EvidenceKind] | None) -> Iterator[Problem]:
+    for name, condition in policy.conditions:
+        for kind in sorted(condition.kinds - known) if known is not None else ():
+            yield _error(_class(policy, name), f"no detector gives {kind}; every document would stay UNSCANNABLE while it is asked for")
+
+
+def _table(policy: Policy) -> Iterator[Problem]:
+    """Routes that decide nothing, mentions that decide nothing, routes that free what they should bind."""
+    for gain in gains(policy):
+        yield _error(_route(policy, gain.more), gain.message)
+    for index, route in enumerate(policy.routes):
+        earlier = sorted(name for name in route.when if policy.rank(name) < index)
+        if len(earlier) == len(route.when):
+            yield _error(_route(policy, index), "is never reached: every class it names is decided by an earlier route")
+            continue
+        for name in earlier:
+            yield _warning(_route(policy, index), f"names {name}, which routes[{policy.rank(name)}] has already decided")
+
+
+def _classes_without_route(policy: Policy) -> Iterator[Problem]:
+    for name in dict.fromkeys([*policy.classes, CLEAN, UNSCANNABLE]):
+        if policy.rank(name) == HELD:
+            where = _class(policy, name) if name in policy.classes else policy.file or "routes"
+            yield _warning(where, f"{name} has no route: its documents are held")
+
+
+def _classes_without_rule(policy: Policy) -> Iterator[Problem]:
+    raised = {name for name, _ in policy.conditions}
+    for name in RESTRICTED:
+        if name not in raised and name != UNSCANNABLE:
+            yield _warning(
+                policy.file or "classes", f"no rule raises {name}: unless it is declared, such documents are judged as if it did not exist"
+            )
+
+
+def _restricted_to_cloud(policy: Policy) -> Iterator[Problem]:
+    for name in RESTRICTED:
+        index = policy.rank(name)
+        if index == HELD or Lane.CLOUD not in policy.routes[index].lanes:
+            continue
+        requires = policy.routes[index].cloud_requires
+        if name == UNSCANNABLE:
+            yield _error(_route(policy, index), "permits the cloud to UNSCANNABLE; what could not be judged never goes there")
+        elif not requires:
+            yield _error(_route(policy, index), f"permits the cloud to {name} and requires nothing of the endpoint; add cloud_requires")
+        elif name == "PHI" and requires.get("baa") is not True:
+            yield _error(_route(policy, index), "permits the cloud to PHI without baa: true (45 CFR 164.502(e), 164.504(e))")
+
+
+def _unserved_routes(policy: Policy, registry: Mapping[str, Endpoint]) -> Iterator[Problem]:
+    for index, route in enumerate(policy.routes):
+        for lane in route.lanes:
+            of_lane = [endpoint for endpoint in registry.values() if endpoint.lane is lane]
+            if not of_lane:
+                yield _warning(_route(policy, index), f"permits the {lane} lane, for which the registry has no endpoint")
+            elif lane is Lane.CLOUD and all(unmet(endpoint, route.cloud_requires) for endpoint in of_lane):
+                names = ", ".join(route.cloud_requires)
+                yield _warning(_route(policy, index), f"permits the cloud, but no endpoint satisfies all of {names}; nothing will go there")
+
+
+def _endpoint(endpoint: Endpoint, today: date) -> Iterator[Problem]:
+    where = f"endpoint {endpoint.name}"
+    if endpoint.review_by is not None and endpoint.review_by < today:
+        yield _error(where, f"its facts were to be reviewed by {endpoint.review_by}: review them, or remove it; nothing is sent to it")
+    if endpoint.lane is Lane.CLOUD and endpoint.review_by is None:
+        yield _error(where, "has no review_by day; a cloud endpoint's facts must have one")
+    host = (urlsplit(endpoint.base_url).hostname or "") if endpoint.base_url else ""
+    yield from _local_address(endpoint, host, where) if endpoint.lane is Lane.LOCAL else _cloud_address(endpoint, host, where)
+
+
+def _local_address(endpoint: Endpoint, host: str, where: str) -> Iterator[Problem]:
+    """Invariant 8: loopback, or an explicit allow-list entry; the gate checks again after name resolution."""
+    if not host and not ENGINES.get(endpoint.engine, False):
+        yield _error(where, f"is local, but {endpoint.engine} needs a base_url to know where that is")
+    if host and not is_loopback(host) and endpoint.settings.get("allow_host") != host:
+        yield _error(where, f"is local, but {host} is not this machine; set settings.allow_host to exactly this host to vouch for it")
+    if endpoint.proxy:
+        yield _error(where, "is local, but goes through a proxy; remove it")
+
+
+def _cloud_address(endpoint: Endpoint, host: str, where: str) -> Iterator[Problem]:
+    if endpoint.settings.get("emulator") is True:
+        if host and not is_loopback(host):
+            yield _error(where, f"calls itself the emulator, but {host} is not this machine")
+        return
+    if ENGINES.get(endpoint.engine, False):
+        yield _error(where, f"is in the cloud lane, but {endpoint.engine} works inside this machine; its lane is local")
+    elif not host:
+        yield _error(where, "has no base_url; no address is ever taken from an SDK's defaults")
+    elif urlsplit(endpoint.base_url).scheme != "https" and not is_loopback(host):
+        yield _error(where, "has a base_url without TLS; use https")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address, as written, is this machine."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _class(policy: Policy, name: str) -> str:
+    return f"{policy.file}:{policy.classes[name].line}: classes.{name}"
+
+
+def _route(policy: Policy, index: int) -> str:
+    return f"{policy.file}:{policy.routes[index].line}: routes[{index}]"
+
+
+def _error(where: str, message: str) -> Problem:
+    return Problem(severity=Severity.ERROR, where=where, message=message)
+
+
+def _warning(where: str, message: str) -> Problem:
+    return Problem(severity=Severity.WARNING, where=where, message=message)

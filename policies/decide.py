@@ -1,0 +1,98 @@
+"""Evidence → decision.
+
+- Evidence that leaves the outcome open is not decided in the record's favour: it is UNSCANNABLE (invariant 1).
+- Any failure makes the record UNSCANNABLE; a record without readable text is held (invariant 1).
+- A family is only as clean as its worst member: every member gets the union of the classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from detectors.document import Evidence, ReadProblem
+from policies.demand import standing, undecided_kinds
+from policies.model import CLEAN, UNSCANNABLE, Decision
+from policies.policy import Policy, verdict
+from policies.rules import view
+
+UNREADABLE_RULE = "unreadable"
+
+
+def decide(record_id: str, evidence: Evidence, policy: Policy, detectors_hash: str) -> Decision:
+    """Where a scanned record may go. Deterministic; reads nothing but its arguments."""
+    seen = view(evidence)
+    truths = standing(policy, evidence, seen)
+    unknown = None in truths.values()
+    if unknown and undecided_kinds(policy, seen, truths):
+        truths[UNSCANNABLE] = True  # the scan stopped before the outcome was settled
+        truths[CLEAN] = False
+    raised = [name for name, truth in truths.items() if truth] or [CLEAN]
+    found = verdict(policy, raised)
+    return Decision(
+        record_id=record_id,
+        data_classes=_listed(raised, policy),
+        lanes=found.lanes,
+        rule=found.rule,
+        policy_hash=policy.hash,
+        detectors_hash=detectors_hash,
+        cloud_requires=found.cloud_requires,
+        partial=unknown,
+        reason=found.reason,
+    )
+
+
+def decide_unreadable(record_id: str, problem: ReadProblem, policy: Policy, detectors_hash: str) -> Decision:
+    """The decision for a record without readable text: no class, no lane, held for the problem's code."""
+    return Decision(
+        record_id=record_id,
+        data_classes=(),
+        lanes=(),
+        rule=UNREADABLE_RULE,
+        policy_hash=policy.hash,
+        detectors_hash=detectors_hash,
+        reason=problem.value,
+    )
+
+
+def decide_family(decisions: Sequence[Decision], policy: Policy) -> list[Decision]:
+    """Give every member of a family the classes of all; a member that could not be read makes its siblings UNSCANNABLE.
+
+    Members without readable text stay held for their own reason, and carry the classes of their siblings as inherited.
+    """
+    return [_with_siblings(decision, [other for other in decisions if other is not decision], policy) for decision in decisions]
+
+
+def _with_siblings(decision: Decision, siblings: Sequence[Decision], policy: Policy) -> Decision:
+    own = set(decision.data_classes)
+    others = {name for sibling in siblings for name in (sibling.data_classes if _readable(sibling) else (UNSCANNABLE,))}
+    inherited = others - own - {CLEAN}
+    if not inherited:
+        return decision
+    classes = _in_order((own | inherited) - {CLEAN}, policy)
+    shared = replace(
+        decision,
+        data_classes=classes,
+        inherited=tuple(name for name in classes if name in inherited),
+        partial=any(member.partial for member in (decision, *siblings)),
+    )
+    if not _readable(decision):
+        return shared
+    found = verdict(policy, classes)
+    return replace(shared, lanes=found.lanes, rule=found.rule, cloud_requires=found.cloud_requires, reason=found.reason)
+
+
+def _readable(decision: Decision) -> bool:
+    return decision.rule != UNREADABLE_RULE
+
+
+def _listed(raised: Sequence[str], policy: Policy) -> tuple[str, ...]:
+    """The classes to record: those beside which another covers them are left out; the route has been decided with them."""
+    rules = policy.classes
+    return tuple(name for name in raised if name not in rules or not any(other in raised for other in rules[name].covered_by))
+
+
+def _in_order(classes: set[str], policy: Policy) -> tuple[str, ...]:
+    """The policy's order, then UNSCANNABLE, then declared classes by name."""
+    known = [*(name for name in policy.classes if name != UNSCANNABLE), UNSCANNABLE]
+    return tuple(name for name in [*known, *sorted(classes - set(known))] if name in classes)

@@ -1,0 +1,129 @@
+"""The endpoint registry: every place a payload can go, per provider feature, with the facts someone vouches for.
+
+    version: 2026-11-22
+    endpoints:
+      NAME:
+        lane: cloud
+        engine: openai_batch
+        provider: …, model: …
+        facts: {dpa: true, training_use: false}
+        evidence_link: …      where the facts are written down
+        review_by: 2027-05-31 after this day they are no longer believed
+
+Strict like the policy. A cloud endpoint must state its facts, their evidence and the day of review. Secrets are named, never written.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from urllib.parse import urlsplit
+
+from policies.facts import FACTS
+from policies.load import fact, parse_policy, read_source
+from policies.model import Endpoint, Lane
+from policies.policy import Policy
+from policies.yaml_value import Source, YamlValue, parse
+
+ENGINES: Mapping[str, bool] = MappingProxyType(
+    {
+        "extractive": True,
+        "vllm_offline": True,
+        "openai_compatible": False,
+        "openai_batch": False,
+        "bedrock_batch": False,
+        "anthropic_batch": False,
+    }
+)
+"""Every engine, and whether it works inside this machine without an address."""
+
+NAME = r"[a-z0-9][a-z0-9_.-]{0,62}"
+MANDATORY = ("lane", "engine", "provider", "model")
+TEXTS = ("region", "feature", "ca_file", "revision", "evidence_link")
+OPTIONAL = (*TEXTS, "base_url", "proxy", "secret", "facts", "review_by", "settings")
+
+
+def load_registry(path: Path) -> dict[str, Endpoint]:
+    """Read a registry: endpoints by name, in the file's order. Raises PolicyFileError with FILE:LINE."""
+    return parse_registry(read_source(path))
+
+
+def load_rulebook(policy: Path, registry: Path, prices: Path | None = None) -> tuple[Policy, dict[str, Endpoint]]:
+    """Read a policy and its registry once, so that the policy's hash covers the very bytes the endpoints were read from."""
+    registry_source = read_source(registry)
+    loaded = parse_policy(read_source(policy), registry=registry_source, prices=read_source(prices) if prices else None)
+    return loaded, parse_registry(registry_source)
+
+
+def parse_registry(source: Source) -> dict[str, Endpoint]:
+    """Bytes → endpoints. Pure."""
+    keys = parse(source).table(required=("version", "endpoints"))
+    keys["version"].written("a version, such as a date")
+    entries = keys["endpoints"].mapping("a table of endpoints")
+    if not entries:
+        keys["endpoints"].fail("at least one endpoint")
+    return {name: _endpoint(name, value) for name, value in entries.items()}
+
+
+def _endpoint(name: str, value: YamlValue) -> Endpoint:
+    keys = value.table(required=MANDATORY, optional=OPTIONAL)
+    _check_name(name, value)
+    lane = Lane(keys["lane"].choice(tuple(Lane)))
+    if lane is Lane.CLOUD:
+        value.table(required=(*MANDATORY, "facts", "evidence_link", "review_by"), optional=OPTIONAL)
+    texts = {key: keys[key].text("a text") for key in TEXTS if key in keys}
+    return Endpoint(
+        name=name,
+        lane=lane,
+        engine=keys["engine"].choice(tuple(ENGINES)),
+        provider=keys["provider"].text("a provider", pattern=NAME),
+        model=keys["model"].text("a model"),
+        base_url=_url(keys.get("base_url")),
+        proxy=_url(keys.get("proxy")),
+        secret=_secret(keys.get("secret")),
+        facts=_facts(keys.get("facts")),
+        review_by=keys["review_by"].day("a day, YYYY-MM-DD") if "review_by" in keys else None,
+        settings=_settings(keys.get("settings")),
+        **texts,
+    )
+
+
+def _check_name(name: str, value: YamlValue) -> None:
+    # The name goes into file names, ledger and job metadata.
+    if not re.fullmatch(NAME, name):
+        value.fail("an endpoint named in lower case letters, digits, `_`, `.` and `-`", quote=False)
+
+
+def _url(value: YamlValue | None) -> str:
+    if value is None:
+        return ""
+    expected = "an address as https://host[:port][/path], without user, password or query; name the key under `secret`"
+    url = value.text(expected, quote=False)
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        value.fail(expected, quote=False)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or "@" in parts.netloc or parts.query or parts.fragment:
+        value.fail(expected, quote=False)
+    return url
+
+
+def _secret(value: YamlValue | None) -> str:
+    expected = "the NAME of the environment variable that holds the key, never the key itself"
+    return value.text(expected, pattern=r"[A-Z][A-Z0-9_]{2,63}", quote=False) if value else ""
+
+
+def _facts(value: YamlValue | None) -> dict[str, bool | int | str]:
+    if value is None:
+        return {}
+    keys = value.table(optional=tuple(name for name in FACTS if name != "region"))
+    return {name: fact(name, entry) for name, entry in keys.items()}
+
+
+def _settings(value: YamlValue | None) -> dict[str, bool | int | float | str]:
+    if value is None:
+        return {}
+    return {name: entry.plain("true or false, a number, or a text") for name, entry in value.mapping("a table of settings").items()}

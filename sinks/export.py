@@ -1,0 +1,90 @@
+"""`waybill results export`: one current row per document, out of the result files, into one Parquet, CSV or JSONL file.
+
+Which row is current is the ledger's word; the rows come from the result files. An export holds rows of every class that its caller may
+read, so it is written 0600 (invariant 7).
+"""
+
+from __future__ import annotations
+
+import tempfile
+from enum import StrEnum
+from pathlib import Path
+from string import Template
+
+import duckdb
+import pyarrow as pa
+
+from sinks import durable
+from sinks.errors import ResultsError
+from sinks.parquet import EXPLICIT_ROWS
+
+
+class ExportFormat(StrEnum):
+    """What an export can be."""
+
+    PARQUET = "parquet"
+    CSV = "csv"
+    JSONL = "jsonl"
+
+
+_COPY_OPTIONS = {
+    ExportFormat.PARQUET: "FORMAT parquet, COMPRESSION zstd",
+    ExportFormat.CSV: "FORMAT csv, HEADER",
+    ExportFormat.JSONL: "FORMAT json",
+}
+_COPY = Template(
+    """
+    COPY (
+        SELECT f.* EXCLUDE (filename, file_row_number)
+        FROM read_parquet($files, union_by_name = true, filename = true, file_row_number = true) f
+        JOIN wanted w ON w.file = f.filename AND w.record_id = f.record_id AND coalesce(w.result_row, f.file_row_number) = f.file_row_number
+        ORDER BY f.record_id
+    ) TO $target ($options)
+    """
+)
+
+
+def export_current(current: pa.Table, results: Path, target: Path, kind: ExportFormat) -> int:
+    """Write the rows that `sinks.ledger.outcomes.current_results` names to `target`, by record id; returns how many.
+
+    results: the folder that `result_file` is relative to; held and failed rows are read from `<run_id>/<status>/rows.parquet` in it.
+    Raises ResultsError when a result file is missing, or when a row is not where the ledger says it is.
+    """
+    wanted = current.append_column("file", pa.array(_files(current, results), pa.string()))
+    files = sorted(set(wanted["file"].to_pylist()))
+    missing = [name for name in files if not Path(name).exists()]
+    if missing or not files:
+        reason = f"{missing[0]} is missing" if missing else "there are no results yet"
+        raise ResultsError(f"{target}: nothing was exported, because {reason}; run the job again, or restore the results")
+    try:
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".tmp-export-") as private:
+            part = Path(private) / "part"
+            copied = _copy(wanted, files, part, kind)
+            if copied != current.num_rows:
+                raise ResultsError(
+                    f"{target}: expected {current.num_rows} rows, found {copied}; the result files are not those of this ledger"
+                )
+            part.chmod(durable.PRIVATE_FILE)
+            part.replace(target)
+    except (OSError, duckdb.IOException) as error:
+        raise ResultsError(f"{target}: the export cannot be written ({type(error).__name__}); check the folder, then run again") from None
+    return copied
+
+
+def _files(current: pa.Table, results: Path) -> list[str]:
+    rows = zip(current["result_file"].to_pylist(), current["run_id"].to_pylist(), current["status"].to_pylist(), strict=True)
+    return [str(results / (file or f"{run_id}/{status}/{EXPLICIT_ROWS}")) for file, run_id, status in rows]
+
+
+def _copy(wanted: pa.Table, files: list[str], part: Path, kind: ExportFormat) -> int:
+    with duckdb.connect(config={"autoinstall_known_extensions": False, "autoload_known_extensions": False}) as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        connection.register("wanted", wanted)
+        listed = f"[{', '.join(map(_quoted, files))}]"
+        connection.execute(_COPY.substitute(files=listed, target=_quoted(str(part)), options=_COPY_OPTIONS[kind]))
+        ((copied,),) = connection.fetchall()
+    return int(copied)
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

@@ -1,0 +1,193 @@
+"""Freezing: rendered requests become the request file of one provider job, byte for byte as it will be sent.
+
+Invariants kept here:
+- No record data in ids or file names (invariant 5): the intent id is a hash over ids and keyed digests, the file is named by it alone.
+- The file is canonical: one request has one byte sequence, so that the gate can compare bytes instead of meanings (invariant 2).
+- The spool has no authority: a frozen file says nothing about whether it may leave. The gate decides that from the ledger.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from policies.model import Clearance, Endpoint
+from sinks import durable
+from sinks.lanes import Lane
+from sinks.request import Prompt
+from sinks.shard import FrozenShard, ShardRow
+
+OVER_LIMIT = "over_limit"
+UNENCODABLE = "unencodable_text"
+
+# Providers count rows and bytes their own way; packing to 85% of the documented limit keeps a shard clear of the edge.
+FILL = 0.85
+PROVIDER_ROWS = 50_000
+PROVIDER_BYTES = 200_000_000
+
+# Row ids have a fixed length (12 + 1 + 6), so a row's size is known before its shard's intent id is.
+_ROW_ID_PLACEHOLDER = "0" * 12 + "-000000"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShardLimits:
+    """The most that one request file may hold."""
+
+    max_rows: int = int(PROVIDER_ROWS * FILL)
+    max_bytes: int = int(PROVIDER_BYTES * FILL)
+
+    @classmethod
+    def of(cls, endpoint: Endpoint) -> ShardLimits:
+        """The endpoint's settings `shard_max_rows` and `shard_max_bytes`, else the defaults of the Files + Batches API."""
+        default = cls()
+        return cls(
+            max_rows=int(endpoint.settings.get("shard_max_rows", default.max_rows)),
+            max_bytes=int(endpoint.settings.get("shard_max_bytes", default.max_bytes)),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FreezeItem:
+    """One cleared record: its sendable parts, the clearance to spend, the keyed digests of all its scanned parts."""
+
+    record_id: str
+    parts: Mapping[str, str] = field(repr=False)
+    clearance: Clearance
+    part_hmacs: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefusedItem:
+    """A record that fits no shard: it becomes a failed row with this code."""
+
+    record_id: str
+    error_code: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frozen:
+    """What freezing gives: shards ready for the gate, and records that can be in none."""
+
+    shards: tuple[FrozenShard, ...]
+    refused: tuple[RefusedItem, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Sized:
+    """An item with its wire body and the size of its row."""
+
+    item: FreezeItem
+    body: dict[str, Any] = field(repr=False)
+    size: int
+
+
+def canonical(tree: Any) -> bytes:
+    """The one byte form of a JSON tree: sorted keys, no spaces, UTF-8, no NaN."""
+    return json.dumps(tree, ensure_ascii=False, separators=(",", ":"), sort_keys=True, allow_nan=False).encode()
+
+
+def payload(lane: Lane, prompt: Prompt, endpoint: Endpoint, parts: Mapping[str, str]) -> bytes:
+    """The canonical wire body of one record. A clearance's `payload_hmac` is the keyed digest of exactly these bytes."""
+    return canonical(lane.body(prompt.fill(parts), prompt, endpoint))
+
+
+def intent_id_of(run_id: str, endpoint: Endpoint, attempt: int, rows: Sequence[tuple[str, str]]) -> str:
+    """The id of one attempt to hand these rows over; rows are (record_id, payload_hmac) in file order.
+
+    Record ids are hashed in because two records of equal text have equal payload digests: alone in two shards of one run they
+    would otherwise share an intent, and recovery would adopt the first job for the second.
+    """
+    return hashlib.sha256(canonical([run_id, endpoint.name, endpoint.model, attempt, [list(row) for row in rows]])).hexdigest()[:32]
+
+
+def row_id_of(intent_id: str, ordinal: int) -> str:
+    """The id of a row at the provider: unique, at most 64 characters of `[0-9a-f-]`, without record data."""
+    return f"{intent_id[:12]}-{ordinal:06d}"
+
+
+def spool_path(spool: Path, intent_id: str) -> Path:
+    """Where the frozen file of an intent lies."""
+    return spool / f"{intent_id}.jsonl"
+
+
+def freeze(
+    spool: Path,
+    *,
+    run_id: str,
+    endpoint: Endpoint,
+    attempt: int,
+    lane: Lane,
+    prompt: Prompt,
+    items: Sequence[FreezeItem],
+    limits: ShardLimits,
+) -> Frozen:
+    """Write `items`, in order, into as many shards as `limits` ask for. The same items give the same files."""
+    sized: list[_Sized] = []
+    refused: list[RefusedItem] = []
+    for item in items:
+        measured = _measure(item, lane, prompt, endpoint)
+        if measured is None:
+            refused.append(RefusedItem(record_id=item.record_id, error_code=UNENCODABLE))
+        elif measured.size > limits.max_bytes:
+            refused.append(RefusedItem(record_id=item.record_id, error_code=OVER_LIMIT))
+        else:
+            sized.append(measured)
+    shards = [_write_shard(spool, run_id, endpoint, group, attempt=attempt, lane=lane) for group in _pack(sized, limits)]
+    return Frozen(shards=tuple(shards), refused=tuple(refused))
+
+
+def clean_spool(spool: Path, keep: Collection[str]) -> int:
+    """Delete what lies in the spool for intents not in `keep`, the open ones, and what a kill left half written; returns how many files.
+
+    Call it where nothing else freezes, under the job's lock: content stays in the spool no longer than its hand-over is open.
+    """
+    stale = [path for path in spool.glob("*") if path.is_file() and path.name.partition(".")[0] not in keep]
+    for path in stale:
+        path.unlink(missing_ok=True)
+    return len(stale)
+
+
+def _measure(item: FreezeItem, lane: Lane, prompt: Prompt, endpoint: Endpoint) -> _Sized | None:
+    body = lane.body(prompt.fill(item.parts), prompt, endpoint)
+    try:
+        size = len(canonical(lane.row(_ROW_ID_PLACEHOLDER, body, endpoint))) + 1
+    except UnicodeEncodeError:  # a lone surrogate: there is no UTF-8 for it, so it cannot be sent as it was scanned
+        return None
+    return _Sized(item=item, body=body, size=size)
+
+
+def _pack(sized: Sequence[_Sized], limits: ShardLimits) -> Iterator[list[_Sized]]:
+    group: list[_Sized] = []
+    size = 0
+    for entry in sized:
+        if group and (len(group) >= limits.max_rows or size + entry.size > limits.max_bytes):
+            yield group
+            group, size = [], 0
+        group.append(entry)
+        size += entry.size
+    if group:
+        yield group
+
+
+def _write_shard(spool: Path, run_id: str, endpoint: Endpoint, group: Sequence[_Sized], *, attempt: int, lane: Lane) -> FrozenShard:
+    payloads = [(entry.item.record_id, entry.item.clearance.payload_hmac) for entry in group]
+    intent_id = intent_id_of(run_id, endpoint, attempt, payloads)
+    rows = tuple(
+        ShardRow(
+            row_id=row_id_of(intent_id, ordinal),
+            record_id=entry.item.record_id,
+            clearance_id=entry.item.clearance.clearance_id,
+            part_hmacs=dict(entry.item.part_hmacs),
+        )
+        for ordinal, entry in enumerate(group)
+    )
+    content = b"".join(canonical(lane.row(row.row_id, entry.body, endpoint)) + b"\n" for row, entry in zip(rows, group, strict=True))
+    path = spool_path(spool, intent_id)
+    spool.mkdir(mode=durable.PRIVATE_FOLDER, parents=True, exist_ok=True)
+    spool.chmod(durable.PRIVATE_FOLDER)  # it may have been made by hand
+    durable.replace(path, content, mode=durable.PRIVATE_FILE)
+    return FrozenShard(intent_id=intent_id, run_id=run_id, endpoint=endpoint, attempt=attempt, path=path, rows=rows)

@@ -1,0 +1,133 @@
+"""Reading a frozen shard with suspicion: is it, byte for byte, what the template, the registry and the scanned parts make? Pure.
+
+Invariant 2. Each row is compared with a skeleton that the lane builds from the registered prompt with marks in place of slots.
+Everything but the marks must be equal; under a mark there must be a string whose keyed digest is the one of the record's scanned
+part. The bytes must be the canonical form of that row, so that nothing hides in white space, duplicate keys or number forms.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from sinks.errors import GateError
+from sinks.freeze import canonical, intent_id_of, payload, row_id_of
+from sinks.lanes import Lane
+from sinks.ledger.keys import Keys
+from sinks.request import Prompt
+from sinks.shard import FrozenShard, ShardRow
+
+
+class GateCode(StrEnum):
+    """Why the gate stops a shard. The value is the code in the error and in the ledger."""
+
+    # The file
+    UNREADABLE = "shard_unreadable"
+    ROW_COUNT = "row_count"
+    NOT_JSON = "row_not_json"
+    NOT_CANONICAL = "row_not_canonical"
+    SHAPE = "row_shape"
+    CONSTANT = "row_constant"
+    TEXT = "row_text"
+    ROW_ID = "row_id"
+    INTENT = "intent_id"
+    DUPLICATE = "duplicate_record"
+    PARTS = "parts_not_scanned"
+    # The job
+    TEMPLATE = "template_not_registered"
+    ENDPOINT = "endpoint_not_registered"
+    # The ledger's word on the record
+    NO_DECISION = "no_decision"
+    REQUIREMENT = "requirement_unknown"
+    NOT_ASSIGNED = "not_assigned"
+    NO_CLEARANCE = "no_clearance"
+    CLEARANCE_SPENT = "clearance_spent"
+    CLEARANCE_VOID = "clearance_void"
+    CLEARANCE_OTHER = "clearance_mismatch"
+    SETTLED = "record_settled"
+    # The gate itself
+    CONTENDED = "ledger_contended"
+    NOT_ISSUED = "not_issued"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InspectedRow:
+    """What the gate now knows of a row by itself, without believing the shard object."""
+
+    row: ShardRow
+    payload_hmac: str
+    payload_bytes: int
+
+
+def inspect(content: bytes, shard: FrozenShard, prompt: Prompt, lane: Lane, keys: Keys) -> tuple[InspectedRow, ...]:
+    """Every row of `content`, found to be what it must be. Raises GateError with a code and a row ordinal."""
+    lines = content.split(b"\n")
+    if lines.pop() != b"" or len(lines) != len(shard.rows) or not lines:
+        raise GateError(GateCode.ROW_COUNT)
+    if len({row.record_id for row in shard.rows}) != len(lines) or len({row.clearance_id for row in shard.rows}) != len(lines):
+        raise GateError(GateCode.DUPLICATE)
+    inspected = tuple(
+        _inspect_row(ordinal, line, row, shard, prompt=prompt, lane=lane, keys=keys)
+        for ordinal, (line, row) in enumerate(zip(lines, shard.rows, strict=True))
+    )
+    payloads = [(found.row.record_id, found.payload_hmac) for found in inspected]
+    if shard.intent_id != intent_id_of(shard.run_id, shard.endpoint, shard.attempt, payloads):
+        raise GateError(GateCode.INTENT)
+    return inspected
+
+
+def _inspect_row(ordinal: int, line: bytes, row: ShardRow, shard: FrozenShard, *, prompt: Prompt, lane: Lane, keys: Keys) -> InspectedRow:
+    if row.row_id != row_id_of(shard.intent_id, ordinal):
+        raise GateError(GateCode.ROW_ID, ordinal)
+    # Marks nobody can guess: a template constant that looks like one would otherwise stand for a slot.
+    nonce = secrets.token_hex(16)
+    marks = {f"{nonce} {slot}": slot for slot in prompt.slots if slot in row.part_hmacs}
+    skeleton_body = lane.body(prompt.fill({slot: mark for mark, slot in marks.items()}), prompt, shard.endpoint)
+    skeleton = lane.row(row.row_id, skeleton_body, shard.endpoint)
+    parts: dict[str, str] = {}
+    for expected, found in _leaves(skeleton, _parse(line, ordinal), ordinal):
+        slot = marks.get(expected) if isinstance(expected, str) else None
+        if slot is None:
+            if expected != found:
+                raise GateError(GateCode.CONSTANT, ordinal)
+        elif keys.part_hmacs({slot: found}) != {slot: row.part_hmacs[slot]}:
+            raise GateError(GateCode.TEXT, ordinal)
+        else:
+            parts[slot] = found
+    if parts.keys() != set(marks.values()):  # a lane that hides a part inside another string cannot be checked
+        raise GateError(GateCode.SHAPE, ordinal)
+    body = payload(lane, prompt, shard.endpoint, parts)
+    return InspectedRow(row=row, payload_hmac=keys.hmac("payload", body), payload_bytes=len(body))
+
+
+def _parse(line: bytes, ordinal: int) -> Any:
+    try:
+        tree = json.loads(line)
+    except (ValueError, RecursionError):
+        raise GateError(GateCode.NOT_JSON, ordinal) from None
+    try:
+        same = canonical(tree) == line
+    except (ValueError, RecursionError):  # NaN, or an escaped lone surrogate
+        same = False
+    if not same:
+        raise GateError(GateCode.NOT_CANONICAL, ordinal)
+    return tree
+
+
+def _leaves(skeleton: Any, found: Any, ordinal: int) -> Iterator[tuple[Any, Any]]:
+    """Pairs of scalars in the same place. Raises GateError where the trees differ in form: a field more, one less, another type."""
+    if isinstance(skeleton, dict) and isinstance(found, dict) and skeleton.keys() == found.keys():
+        for key in skeleton:
+            yield from _leaves(skeleton[key], found[key], ordinal)
+    elif isinstance(skeleton, list) and isinstance(found, list) and len(skeleton) == len(found):
+        for expected, given in zip(skeleton, found, strict=True):
+            yield from _leaves(expected, given, ordinal)
+    # 1, 1.0 and True are equal to Python, not to a provider: the type must be the same.
+    elif isinstance(skeleton, dict | list) or type(skeleton) is not type(found):
+        raise GateError(GateCode.SHAPE, ordinal)
+    else:
+        yield skeleton, found

@@ -1,0 +1,169 @@
+"""The cloud lane over Files + Batches: OpenAI, Azure OpenAI, the bundled emulator, and any server with the same API.
+
+Invariants kept here:
+- Only a shard that the gate issued is sent, and only once (`egress.redeem`); the bytes are the ones that the gate checked.
+- Ids, file names and metadata carry the intent and keyed digests, nothing of a record (invariant 5).
+- An answer that cannot be read is never taken for a result: torn lines, foreign forms and errors come out as codes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from policies.model import Endpoint
+from sinks.clients.openai_client import BatchJob, OpenAIBatches
+from sinks.egress import redeem
+from sinks.errors import EndpointError, RejectedError
+from sinks.lanes.openai_rows import read_rows
+from sinks.request import Message, Prompt, TaskKind
+from sinks.shard import ClearedShard, JobStatus, LaneResult
+
+URL = "/v1/chat/completions"
+
+# Every state that the API documents as final. A state nobody knows is not final: the job is polled on, never given up.
+ENDED = frozenset({"completed", "failed", "expired", "cancelled"})
+
+# Our clock and the provider's may differ; the listing is read back a little further than the intent is old.
+CLOCK_SKEW = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenAIBatchOptions:
+    """How the lane asks for a batch.
+
+    expires_after_s: when the provider deletes input and output (0: its own default, commonly 30 days); ingest deletes them
+    earlier. spool: the folder, mode 0700, for downloads.
+    """
+
+    spool: Path
+    expires_after_s: int = 3 * 24 * 3600
+
+
+class OpenAIBatchLane:
+    """Cloud batches through the official SDK."""
+
+    def __init__(self, client: OpenAIBatches, options: OpenAIBatchOptions) -> None:
+        self._client = client
+        self._options = options
+
+    def body(self, messages: Sequence[Message], prompt: Prompt, endpoint: Endpoint) -> dict[str, Any]:
+        """A chat completion. Every part is a content element of its own, so that the gate can look at it alone."""
+        limit = str(endpoint.settings.get("token_limit_field", "max_tokens"))  # reasoning models want max_completion_tokens
+        body: dict[str, Any] = {
+            "model": endpoint.model,
+            "messages": [
+                {"role": message.role, "content": [{"type": "text", "text": part.text} for part in message.parts]} for message in messages
+            ],
+            limit: prompt.max_tokens,
+            "temperature": prompt.temperature,
+            "seed": prompt.seed,
+        }
+        if prompt.kind is TaskKind.EXTRACT and prompt.schema is not None:
+            strict = bool(endpoint.settings.get("strict_schema", True))
+            schema = {"name": "extraction", "strict": strict, "schema": dict(prompt.schema)}
+            body["response_format"] = {"type": "json_schema", "json_schema": schema}
+        return body
+
+    def row(self, row_id: str, body: dict[str, Any], endpoint: Endpoint) -> dict[str, Any]:
+        """One line of the batch input file."""
+        return {"custom_id": row_id, "method": "POST", "url": str(endpoint.settings.get("batch_url", URL)), "body": body}
+
+    def hand_over(self, shard: ClearedShard) -> str:
+        """Upload the checked bytes, create the batch, once each."""
+        redeem(shard)
+        expires = int(shard.endpoint.settings.get("expires_after_s", self._options.expires_after_s))
+        file_id = self._client.upload(_file_name(shard.intent_id), shard.content, expires_after_s=expires)
+        try:
+            return self._client.create(
+                file_id,
+                url=str(shard.endpoint.settings.get("batch_url", URL)),
+                metadata={"intent": shard.intent_id, "digest": shard.digest},
+                expires_after_s=expires,
+            )
+        except RejectedError:
+            with contextlib.suppress(EndpointError):  # reconcile sweeps it later
+                self._client.delete_file(file_id)
+            raise
+
+    def find(self, intent_id: str, digest: str, since: datetime) -> Sequence[str]:
+        """Batches of this intent, earliest first. Raises EndpointError where the listing cannot prove anything."""
+        uploads: list[str] | None = None
+        found: list[BatchJob] = []
+        for job in self._listed(since - CLOCK_SKEW):
+            if not job.metadata:  # a server that keeps no metadata: the input file's name still carries the intent
+                uploads = self._client.files_named(_file_name(intent_id)) if uploads is None else uploads
+                if job.input_file_id in uploads:
+                    found.append(job)
+            elif job.metadata.get("intent") == intent_id:
+                if digest and job.metadata.get("digest") != digest:
+                    msg = f"endpoint {self._client.name}: a batch carries intent {intent_id} with another digest; resolve it by hand"
+                    raise EndpointError(msg)
+                found.append(job)
+        return [job.job_id for job in sorted(found, key=lambda job: (job.created_at, job.job_id))]
+
+    def poll(self, provider_job_id: str) -> JobStatus:
+        """The batch's state now."""
+        job = self._client.batch(provider_job_id)
+        return JobStatus(
+            provider_job_id=job.job_id,
+            state=job.state,
+            ended=job.state in ENDED,
+            total=job.total,
+            completed=job.completed,
+            failed=job.failed,
+        )
+
+    def collect(self, provider_job_id: str) -> Iterator[LaneResult]:
+        """Rows of the output file, then of the error file; either may be absent. Lines without a readable id come with an empty one."""
+        for file_id in self._client.batch(provider_job_id).file_ids:
+            # Unnamed from the start: result text is never left behind in the spool, whenever the process dies.
+            with tempfile.TemporaryFile(dir=self._options.spool) as download:
+                self._client.download(file_id, download)
+                download.seek(0)
+                yield from read_rows(download)
+
+    def discard(self, provider_job_id: str) -> Sequence[str]:
+        """Delete input, output and error file. The batch object itself, which holds no content, cannot be deleted."""
+        job = self._client.batch(provider_job_id)
+        file_ids = [file_id for file_id in (job.input_file_id, *job.file_ids) if file_id]
+        return [file_id for file_id in file_ids if self._client.delete_file(file_id)]
+
+    def cancel(self, provider_job_id: str) -> None:
+        """Stop a job that must not run on."""
+        self._client.cancel(provider_job_id)
+
+    def sweep(self, intent_id: str) -> Sequence[str]:
+        """Delete uploads of an intent that no batch uses: what a crash or a lost answer between upload and create leaves."""
+        return [file_id for file_id in self._client.files_named(_file_name(intent_id)) if self._client.delete_file(file_id)]
+
+    def _listed(self, oldest: datetime) -> Iterator[BatchJob]:
+        """Every batch since `oldest`, paging newest first as the API does.
+
+        A server that lists oldest first is read to its end. A page that only repeats what was seen proves nothing about what is
+        missing: an EndpointError, so that nobody concludes that a job is not there.
+        """
+        seen: set[str] = set()
+        after: str | None = None
+        more = True
+        while more:
+            jobs, more = self._client.batch_page(after)
+            fresh = [job for job in jobs if job.job_id not in seen]
+            if more and not fresh:
+                msg = f"endpoint {self._client.name}: the batch listing repeats itself, so it proves nothing; run again later"
+                raise EndpointError(msg)
+            yield from fresh
+            seen.update(job.job_id for job in fresh)
+            after = jobs[-1].job_id if jobs else None
+            times = [job.created_at for job in jobs]
+            if times and times == sorted(times, reverse=True) and times[0] != times[-1] and times[-1] < oldest.timestamp():
+                return
+
+
+def _file_name(intent_id: str) -> str:
+    return f"{intent_id}.jsonl"

@@ -1,0 +1,149 @@
+"""Reading batch result lines of the OpenAI API and its relatives: bytes in, `LaneResult` out. Pure.
+
+Servers with the same API differ in small ways, all accepted here: a byte order mark, CRLF, a body that is a JSON string,
+absent usage, an error row without a response, a status code of 0. What cannot be read becomes a code, never a result, and no
+message quotes a line.
+"""
+
+from __future__ import annotations
+
+import codecs
+import json
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from sinks.shard import LaneResult
+
+TORN_LINE = "torn_line"
+
+# The provider's words for rows it never ran, and our code for them. Any other error code of the provider's is not repeated: it
+# may be free text.
+_KNOWN_ERRORS = {
+    "batch_expired": "batch_expired",
+    "batch_cancelled": "batch_cancelled",
+    "rate_limit_exceeded": "rate_limited",
+    "server_error": "provider_unavailable",
+    "content_filter": "content_filter",
+    "content_policy_violation": "content_filter",
+    "context_length_exceeded": "context_length",
+}
+_TOO_MANY_REQUESTS = 429
+_SERVER_ERROR = 500
+_CLIENT_ERROR = 400
+
+
+def read_rows(lines: Iterable[bytes]) -> Iterator[LaneResult]:
+    """One result per line, split at newlines only (text may hold U+2028). A line without a readable id has an empty row id."""
+    for number, raw in enumerate(lines):
+        line = (raw.removeprefix(codecs.BOM_UTF8) if number == 0 else raw).strip(b" \t\r\n")
+        if line:
+            yield read_row(line)
+
+
+def read_row(line: bytes) -> LaneResult:
+    """The result of one line."""
+    try:
+        tree = json.loads(line)
+    except (ValueError, RecursionError):  # UnicodeDecodeError is a ValueError
+        return LaneResult(row_id="", error_code=TORN_LINE)
+    row_id = tree.get("custom_id") if isinstance(tree, dict) else None
+    if not isinstance(row_id, str):
+        return LaneResult(row_id="", error_code=TORN_LINE)
+    response = _mapping(tree.get("response"))
+    body = _body(response.get("body"))
+    if tree.get("error"):
+        return _failed(row_id, _error_code(_mapping(tree["error"])), body)
+    status = response.get("status_code")
+    if isinstance(status, int) and status >= _CLIENT_ERROR:
+        return _failed(row_id, _status_code(status, _mapping(body.get("error"))), body)
+    if body.get("error"):  # a 200 row with an error inside
+        return _failed(row_id, _error_code(_mapping(body["error"])), body)
+    return _answered(row_id, body)
+
+
+def _answered(row_id: str, body: dict[str, Any]) -> LaneResult:
+    choices = body.get("choices")
+    if not isinstance(choices, list) or not choices:
+        return _failed(row_id, "no_choices", body)
+    choice = _mapping(choices[0])
+    message = _mapping(choice.get("message"))
+    reason = choice.get("finish_reason")
+    finish = reason if isinstance(reason, str) else None
+    if message.get("refusal"):
+        return _failed(row_id, "refusal", body, finish)
+    if finish == "content_filter":
+        return _failed(row_id, "content_filter", body, finish)
+    if finish == "length":  # cut off in the middle: half an answer is not an answer
+        return _failed(row_id, "max_tokens", body, finish)
+    output = _text(message.get("content"))
+    if not output.strip():
+        return _failed(row_id, "empty_output", body, finish)
+    tokens_in, tokens_out = _usage(body)
+    model, revision = body.get("model"), body.get("system_fingerprint")
+    return LaneResult(
+        row_id=row_id,
+        output=output,
+        finish_reason=finish,
+        model=model if isinstance(model, str) else None,
+        revision=revision if isinstance(revision, str) else None,
+        tokens_in=tokens_in,
+        tokens_out=tokens_out,
+    )
+
+
+def _failed(row_id: str, code: str, body: dict[str, Any], finish: str | None = None) -> LaneResult:
+    """A failed row; the tokens it used are paid for all the same."""
+    tokens_in, tokens_out = _usage(body)
+    model = body.get("model")
+    return LaneResult(
+        row_id=row_id,
+        error_code=code,
+        finish_reason=finish,
+        model=model if isinstance(model, str) else None,
+        tokens_in=tokens_in,
+        tokens_out=tokens_out,
+    )
+
+
+def _error_code(error: dict[str, Any]) -> str:
+    return _KNOWN_ERRORS.get(str(error.get("code") or error.get("type")), "provider_error")
+
+
+def _status_code(status: int, error: dict[str, Any]) -> str:
+    if status == _TOO_MANY_REQUESTS:
+        return "rate_limited"
+    if status >= _SERVER_ERROR:
+        return "provider_unavailable"
+    known = _error_code(error)
+    return "bad_request" if known == "provider_error" else known
+
+
+def _body(body: object) -> dict[str, Any]:
+    if isinstance(body, str):  # some servers give the body as a JSON string
+        try:
+            body = json.loads(body)
+        except (ValueError, RecursionError):
+            return {}
+    return _mapping(body)
+
+
+def _text(content: object) -> str:
+    if isinstance(content, str):
+        return content
+    if isinstance(content, list):
+        texts = [_mapping(element).get("text") for element in content]
+        return "".join(text for text in texts if isinstance(text, str))
+    return ""
+
+
+def _usage(body: dict[str, Any]) -> tuple[int | None, int | None]:
+    usage = _mapping(body.get("usage"))
+    return _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
+
+
+def _count(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+
+
+def _mapping(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}

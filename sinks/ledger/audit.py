@@ -1,0 +1,107 @@
+"""The answers behind `waybill audit`: Arrow tables, read from the segments, never content.
+
+Days are UTC; `since` is included, `until` is not. A class filter keeps a record that carries the class among others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import pyarrow as pa
+
+from sinks.ledger.reader import reading
+from sinks.ledger.segments import Ledger
+
+_STATES = ("intents", "record_states")
+_MOVES = (*_STATES, "hand_overs")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditFilter:
+    """What part of the ledger a question is about; None does not restrict."""
+
+    since: date | None = None
+    until: date | None = None
+    data_class: str | None = None
+    endpoint: str | None = None
+
+
+EVERYTHING = AuditFilter()
+
+
+def summary(ledger: Ledger | Path, wanted: AuditFilter = EVERYTHING) -> pa.Table:
+    """Class by destination by day: day, data_class, partial, lane, endpoint, records, bytes."""
+    return _chosen(
+        ledger,
+        ("class_destination_daily",),
+        """
+        SELECT * FROM class_destination_daily
+        WHERE ($since IS NULL OR day >= $since) AND ($until IS NULL OR day < $until)
+          AND ($data_class IS NULL OR data_class = $data_class) AND ($endpoint IS NULL OR endpoint = $endpoint)
+        ORDER BY day, data_class, lane, endpoint
+        """,
+        wanted,
+    )
+
+
+def egress(ledger: Ledger | Path, wanted: AuditFilter = EVERYTHING) -> pa.Table:
+    """Every record handed to a cloud endpoint, with its decision, assignment and clearance."""
+    return _chosen(
+        ledger,
+        (*_MOVES, "egress"),
+        """
+        SELECT * FROM egress
+        WHERE ($since IS NULL OR day >= $since) AND ($until IS NULL OR day < $until)
+          AND ($data_class IS NULL OR list_contains(data_classes, $data_class)) AND ($endpoint IS NULL OR endpoint = $endpoint)
+        ORDER BY seq
+        """,
+        wanted,
+    )
+
+
+def held(ledger: Ledger | Path, wanted: AuditFilter = EVERYTHING) -> pa.Table:
+    """Every time a record was held, why, and whether it still is."""
+    return _chosen(
+        ledger,
+        (*_STATES, "held"),
+        """
+        SELECT * FROM held
+        WHERE ($since IS NULL OR day >= $since) AND ($until IS NULL OR day < $until)
+          AND ($data_class IS NULL OR list_contains(data_classes, $data_class)) AND ($endpoint IS NULL OR endpoint = $endpoint)
+        ORDER BY seq
+        """,
+        wanted,
+    )
+
+
+def costs(ledger: Ledger | Path, wanted: AuditFilter = EVERYTHING) -> pa.Table:
+    """Tokens and US dollars per day, run, endpoint and model; of the records that carry the class, where one is named."""
+    return _chosen(
+        ledger,
+        ("decisions", "outcomes"),
+        """
+        SELECT day, run_id, lane, endpoint, model, count(*) AS records, sum(tokens_in)::BIGINT AS tokens_in,
+               sum(tokens_out)::BIGINT AS tokens_out, sum(cost_usd) AS cost_usd
+        FROM (SELECT DISTINCT ON (entry_id) * FROM outcomes ORDER BY entry_id, seq) o
+        WHERE ($since IS NULL OR day >= $since) AND ($until IS NULL OR day < $until) AND ($endpoint IS NULL OR endpoint = $endpoint)
+          AND ($data_class IS NULL OR EXISTS (
+                SELECT 1 FROM decisions d
+                WHERE d.run_id = o.run_id AND d.record_id = o.record_id AND list_contains(d.data_classes, $data_class)))
+        GROUP BY ALL ORDER BY day, run_id, lane, endpoint, model
+        """,
+        wanted,
+    )
+
+
+def document(ledger: Ledger | Path, record_id: str) -> pa.Table:
+    """Everything the ledger says about one record, in order, with what happened to its hand-overs."""
+    with reading(ledger, ("document_history",)) as reader:
+        return reader.table("FROM document_history($record_id)", record_id=record_id)
+
+
+def _chosen(ledger: Ledger | Path, views: Sequence[str], query: str, wanted: AuditFilter) -> pa.Table:
+    with reading(ledger, views) as reader:
+        return reader.table(query, since=wanted.since, until=wanted.until, data_class=wanted.data_class, endpoint=wanted.endpoint)

@@ -1,0 +1,102 @@
+"""What the gate must know of each record, from the durable ledger alone (invariant 3), as of one head.
+
+The gate commits with `expected_head=facts.head`: if anything was committed since, these facts may be stale and the commit fails.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sinks.ledger.reader import reading
+from sinks.ledger.segments import Ledger
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClearanceFact:
+    """One clearance of a record. spent: a hand-over used it. voided: the record was decided anew after it."""
+
+    clearance_id: str
+    endpoint: str
+    lane: str | None
+    payload_hmac: str
+    payload_bytes: int | None
+    attempt: int
+    seq: int
+    spent: bool
+    voided: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordFacts:
+    """The latest decision and assignment of a record in a run, and all its clearances there.
+
+    lanes, cloud_requires: as decided ("dpa=true"). decision_seq, assigned_*: None where there is none. last_event: the last thing that
+    happened to the record: a record that is completed or held since it was cleared is not to be sent.
+    """
+
+    record_id: str
+    data_classes: tuple[str, ...] = ()
+    partial: bool | None = None
+    lanes: tuple[str, ...] = ()
+    cloud_requires: tuple[str, ...] = ()
+    rule: str | None = None
+    policy_hash: str | None = None
+    detectors_hash: str | None = None
+    document_hmac: str | None = None
+    family: str | None = None
+    decision_seq: int | None = None
+    assigned_endpoint: str | None = None
+    assigned_lane: str | None = None
+    assigned_seq: int | None = None
+    last_event: str | None = None
+    clearances: tuple[ClearanceFact, ...] = field(default=())
+
+    def clearance(self, clearance_id: str) -> ClearanceFact | None:
+        """The clearance with this id, whatever its condition; None when this record never had it."""
+        return next((one for one in self.clearances if one.clearance_id == clearance_id), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateFacts:
+    """Facts as of segment `head`; a record that the run has no entry about is absent from `records`."""
+
+    head: int
+    records: Mapping[str, RecordFacts]
+
+
+def gate_facts(ledger: Ledger | Path, run_id: str, record_ids: Sequence[str], *, since_segment: int = 1) -> GateFacts:
+    """The facts about these records in this run. `since_segment`: the run's first segment, which saves reading older ones."""
+    with reading(ledger, ("clearances",), run_id=run_id, record_ids=record_ids, since_segment=since_segment) as reader:
+        decided = reader.table(
+            """
+            SELECT record_id,
+                   arg_max({data_classes: data_classes, partial: partial, lanes: lanes, cloud_requires: cloud_requires, rule: rule,
+                            policy_hash: policy_hash, detectors_hash: detectors_hash, document_hmac: document_hmac, family: family,
+                            decision_seq: seq}, seq) FILTER (event = 'decided') AS decision,
+                   arg_max({assigned_endpoint: endpoint, assigned_lane: lane, assigned_seq: seq}, seq)
+                       FILTER (event = 'assigned') AS assignment,
+                   arg_max(event, seq) AS last_event
+            FROM entries GROUP BY record_id
+            """
+        ).to_pylist()
+        cleared = reader.table(
+            """
+            SELECT record_id, clearance_id, endpoint, lane, payload_hmac, payload_bytes, attempt, seq,
+                   spent_seq IS NOT NULL AS spent, voided
+            FROM clearances ORDER BY seq
+            """
+        ).to_pylist()
+    clearances: dict[str, list[ClearanceFact]] = {}
+    for row in cleared:
+        clearances.setdefault(row.pop("record_id"), []).append(ClearanceFact(**row))
+    return GateFacts(head=reader.head, records={row["record_id"]: _facts(row, clearances.get(row["record_id"], [])) for row in decided})
+
+
+def _facts(row: dict[str, Any], clearances: Sequence[ClearanceFact]) -> RecordFacts:
+    known = {**(row["decision"] or {}), **(row["assignment"] or {})}
+    for name in ("data_classes", "lanes", "cloud_requires"):
+        known[name] = tuple(known.get(name) or ())
+    return RecordFacts(record_id=row["record_id"], last_event=row["last_event"], clearances=tuple(clearances), **known)

@@ -1,0 +1,246 @@
+"""What a run asks of the ledger. State on restart is a query over the ledger; there is no second source of truth.
+
+Every function reads the segments as they are when it is called and takes an open `Ledger` or its folder. A run's records come as columns
+(`RecordStates`, `Completed`), which stay small for 100,000 of them; only what is looked up becomes an object.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from datetime import datetime
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sinks.ledger.reader import reading
+from sinks.ledger.segments import Ledger
+
+AMBIGUOUS_REASON = "ambiguous_hand_over"
+"""The reason of a held row that stands for an ambiguous hand-over."""
+
+
+class _Lookup:
+    """Row numbers of a table by record id: a sorted array of bytes, ten times smaller than a dict."""
+
+    def __init__(self, record_ids: Iterable[str]) -> None:
+        ids = np.array([record_id.encode() for record_id in record_ids], dtype=np.bytes_)
+        self._order = np.argsort(ids, kind="stable")
+        self._sorted = ids[self._order]
+
+    def __call__(self, record_id: str) -> int | None:
+        key = record_id.encode()
+        place = int(np.searchsorted(self._sorted, key)) if len(self._sorted) else 0
+        if place == len(self._sorted) or self._sorted[place] != key:
+            return None
+        return int(self._order[place])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordState:
+    """How far one record of a run has come.
+
+    state: decided, assigned, cleared, submitting, ambiguous, submitted, rejected, cancelled, completed, failed, held or released.
+    Rejected and cancelled: nothing runs for it, it may be cleared again. attempt: of its last hand-over. seq: of the entry that says so.
+    """
+
+    record_id: str
+    state: str
+    seq: int
+    document_hmac: str | None = None
+    data_classes: tuple[str, ...] = ()
+    lane: str | None = None
+    endpoint: str | None = None
+    intent_id: str | None = None
+    attempt: int | None = None
+    clearance_id: str | None = None
+    reason: str | None = None
+    error_code: str | None = None
+
+
+class RecordStates:
+    """The state of every record of a run; `table` has one row per record with the columns of `RecordState`, ordered by record id."""
+
+    def __init__(self, table: pa.Table) -> None:
+        self.table = table
+        self._row_of = _Lookup(table["record_id"].to_pylist())
+
+    def __len__(self) -> int:
+        return int(self.table.num_rows)
+
+    def get(self, record_id: str) -> RecordState | None:
+        """The state of one record; None when the run has no entry about it."""
+        row = self._row_of(record_id)
+        return None if row is None else _state(self.table.slice(row, 1).to_pylist()[0])
+
+    def among(self, *states: str) -> list[RecordState]:
+        """The records in one of these states, ordered by record id."""
+        chosen = self.table.filter(pc.is_in(self.table["state"], value_set=pa.array(states, pa.string())))
+        return [_state(row) for row in chosen.to_pylist()]
+
+
+def _state(row: dict[str, Any]) -> RecordState:
+    return RecordState(**{**row, "data_classes": tuple(row["data_classes"] or ())})
+
+
+def run_state(ledger: Ledger | Path, run_id: str, *, since_segment: int = 1) -> RecordStates:
+    """How far every record of the run has come."""
+    columns = ", ".join(one.name for one in fields(RecordState))
+    with reading(ledger, ("intents", "record_states"), run_id=run_id, since_segment=since_segment) as reader:
+        return RecordStates(reader.table("SELECT * FROM record_states ORDER BY record_id").select(columns.split(", ")))
+
+
+class Completed:
+    """What earlier runs of a job completed: per record the keyed digest of the document and the template it was done with."""
+
+    def __init__(self, table: pa.Table) -> None:
+        self._hmacs = table["document_hmac"].combine_chunks()
+        self._templates = table["template_hash"].combine_chunks().dictionary_encode()
+        self._row_of = _Lookup(table["record_id"].to_pylist())
+
+    def __len__(self) -> int:
+        return len(self._hmacs)
+
+    def get(self, record_id: str) -> tuple[str, str] | None:
+        """(document_hmac, template_hash) of the latest completion; None when there is none."""
+        row = self._row_of(record_id)
+        return None if row is None else (self._hmacs[row].as_py(), self._templates[row].as_py())
+
+
+def completed_before(ledger: Ledger | Path, job: str, *, run_id: str | None = None) -> Completed:
+    """The latest completion of each record in the runs of a job. `run_id`: a run to leave out, usually the one that asks."""
+    with reading(ledger, ("intents", "record_states", "runs")) as reader:
+        return Completed(
+            reader.table(
+                """
+                SELECT s.record_id, coalesce(arg_max(s.document_hmac, s.seq), '') AS document_hmac,
+                       coalesce(arg_max(r.template_hash, s.seq), '') AS template_hash
+                FROM record_states s JOIN runs r ON r.run_id = s.run_id
+                WHERE r.job = $job AND s.state = 'completed' AND s.run_id IS DISTINCT FROM $run_id
+                GROUP BY s.record_id
+                """,
+                job=job,
+                run_id=run_id,
+            )
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenIntent:
+    """A hand-over that still owes an answer.
+
+    state: submitting (nobody recorded what came of it), submitted, ambiguous, or job_ended (its results are not all collected).
+    record_ids: in the order of the shard's rows. shard_hmac: keyed digest of the frozen file, where the gate stated it.
+    """
+
+    intent_id: str
+    run_id: str
+    endpoint: str
+    attempt: int
+    state: str
+    at: datetime
+    provider_job_id: str | None
+    shard_hmac: str | None
+    record_ids: tuple[str, ...] = field(repr=False)
+
+
+def open_intents(ledger: Ledger | Path, run_id: str | None = None) -> list[OpenIntent]:
+    """The hand-overs whose records are still out, oldest first; of one run, or of all."""
+    with reading(ledger, ("intents", "record_states"), run_id=run_id) as reader:
+        rows = reader.table(
+            """
+            WITH owing AS (
+                SELECT DISTINCT s.intent_id FROM record_states s JOIN intents i ON i.intent_id = s.intent_id
+                WHERE s.state IN ('submitting', 'submitted', 'ambiguous') OR (s.state = 'held' AND i.state = 'ambiguous')
+            )
+            SELECT i.intent_id, any_value(i.run_id) AS run_id, any_value(i.endpoint) AS endpoint, any_value(i.attempt) AS attempt,
+                   any_value(i.state) AS state, any_value(i."at") AS "at", any_value(i.provider_job_id) AS provider_job_id,
+                   any_value(i.shard_hmac) AS shard_hmac, list(e.record_id ORDER BY e.seq) AS record_ids
+            FROM intents i SEMI JOIN owing o ON o.intent_id = i.intent_id
+            JOIN entries e ON e.intent_id = i.intent_id AND e.event = 'submitting'
+            GROUP BY i.intent_id ORDER BY min(i.seq)
+            """
+        )
+    return [OpenIntent(**{**row, "record_ids": tuple(row["record_ids"])}) for row in rows.to_pylist()]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunInfo:
+    """One run of a job. finished: its last start has ended; ended_as: the detail code of that end. starts: how often it was started."""
+
+    run_id: str
+    job: str
+    logical_date: str
+    started_at: datetime | None
+    ended_at: datetime | None
+    finished: bool
+    ended_as: str | None
+    starts: int
+    template_hash: str | None
+    policy_hash: str | None
+    detectors_hash: str | None
+
+
+def job_runs(ledger: Ledger | Path, job: str | None = None) -> list[RunInfo]:
+    """The runs of a job, or of all jobs, oldest first."""
+    with reading(ledger, ("runs",)) as reader:
+        rows = reader.table("SELECT * FROM runs WHERE $job IS NULL OR job = $job ORDER BY seq", job=job).drop_columns(["seq"])
+    return [RunInfo(**row) for row in rows.to_pylist()]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunCounts:
+    """How many documents of a run are where; documents is the sum of the others. Ambiguous hand-overs count as held."""
+
+    documents: int
+    results: int
+    held: int
+    failed: int
+    pending: int
+
+
+def run_counts(ledger: Ledger | Path, run_id: str) -> RunCounts:
+    """Count the documents that the run has entries about."""
+    with reading(ledger, ("intents", "record_states"), run_id=run_id) as reader:
+        (row,) = reader.table(
+            """
+            SELECT count(*) AS documents,
+                   count(*) FILTER (state = 'completed') AS results,
+                   count(*) FILTER (state IN ('held', 'ambiguous')) AS held,
+                   count(*) FILTER (state = 'failed') AS failed,
+                   count(*) FILTER (state NOT IN ('completed', 'held', 'ambiguous', 'failed')) AS pending
+            FROM record_states
+            """
+        ).to_pylist()
+    return RunCounts(**row)
+
+
+NOWHERE: Mapping[str, int] = MappingProxyType({"local": 0, "cloud": 0, "held": 0, "pending": 0})
+
+
+def class_counts(ledger: Ledger | Path, run_id: str) -> dict[str, dict[str, int]]:
+    """{class: {local, cloud, held, pending}}: a document counts once in each of its classes; a failed one where it had been sent.
+
+    Documents that were never judged, because they have no readable text, have no class and are not in it.
+    """
+    with reading(ledger, ("intents", "record_states"), run_id=run_id) as reader:
+        rows = reader.table(
+            """
+            SELECT data_class, destination, count(*) AS documents FROM (
+                SELECT unnest(data_classes) AS data_class,
+                       CASE WHEN state = 'completed' THEN coalesce(lane, 'cloud')
+                            WHEN state = 'failed' THEN coalesce(lane, 'held')
+                            WHEN state IN ('held', 'ambiguous') THEN 'held'
+                            ELSE 'pending' END AS destination
+                FROM record_states)
+            GROUP BY ALL ORDER BY data_class
+            """
+        ).to_pylist()
+    counts: dict[str, dict[str, int]] = {}
+    for row in rows:
+        counts.setdefault(row["data_class"], dict(NOWHERE))[row["destination"]] = row["documents"]
+    return counts

@@ -1,0 +1,157 @@
+"""The erasable map from record ids to source names: the one place of the ledger folder that knows what a record is called.
+
+Entries never hold a source name, so that a name can be forgotten without touching the sealed log (invariants 5 and 10). Files are
+numbered like segments; of several rows for a record the last one counts. Folder 0700, files 0600.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import io
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from sinks import durable
+from sinks.errors import LedgerUnavailableError
+from sinks.ledger import files
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceName:
+    """What a record is called outside: its source (path or table), its own id there, its family, a title to show."""
+
+    record_id: str
+    source: str = field(repr=False)
+    source_id: str | None = field(default=None, repr=False)
+    family: str | None = None
+    title: str | None = field(default=None, repr=False)
+
+
+MOST_FILES = 32
+"""More files than this are merged when the ledger is opened."""
+
+_NAMES = tuple(one.name for one in fields(SourceName))
+SOURCES_SCHEMA = pa.schema([pa.field(name, pa.string(), nullable=name not in {"record_id", "source"}) for name in _NAMES])
+
+
+def prepare_sources(ledger: Path) -> None:
+    """Create the map of a new ledger with one empty file, so that the view over it has something to stand on."""
+    folder = ledger / files.SOURCES
+    folder.mkdir(mode=durable.PRIVATE_FOLDER, exist_ok=True)
+    files.set_orphans_aside(ledger, folder)
+    if not files.numbered(folder):
+        _link(folder, SOURCES_SCHEMA.empty_table())
+    merge_files(ledger)
+
+
+def remember(ledger: Path, names: Sequence[SourceName]) -> int:
+    """Append the names that are new or changed; returns how many. Raises LedgerUnavailableError when they cannot be written."""
+    storable = [SourceName(**{column: _storable(getattr(name, column)) for column in _NAMES}) for name in names]
+    known = lookup(ledger, [name.record_id for name in storable])
+    fresh = [name for name in storable if known.get(name.record_id) != name]
+    if fresh:
+        columns = [pa.array([getattr(name, column) for name in fresh], pa.string()) for column in _NAMES]
+        try:
+            _link(ledger / files.SOURCES, pa.Table.from_arrays(columns, schema=SOURCES_SCHEMA))
+        except OSError as error:
+            raise LedgerUnavailableError(
+                f"{ledger}: the source names cannot be written ({error.strerror}); free the disk, run again"
+            ) from error
+    return len(fresh)
+
+
+def lookup(ledger: Path, record_ids: Iterable[str]) -> dict[str, SourceName]:
+    """The names of these records; records that are unknown or forgotten are absent."""
+    wanted = pa.array(sorted(set(record_ids)), pa.string())
+    found: dict[str, SourceName] = {}
+    for _, path in files.numbered(ledger / files.SOURCES):
+        # A file that is gone was merged into a later one, which is read as well.
+        with contextlib.suppress(FileNotFoundError), pq.ParquetFile(path) as file:
+            hits = pc.is_in(file.read(columns=["record_id"])["record_id"], value_set=wanted)
+            if pc.any(hits).as_py():
+                found |= {row["record_id"]: SourceName(**row) for row in file.read().filter(hits).to_pylist()}
+    return found
+
+
+def find(ledger: Path, source: str) -> list[str]:
+    """The ids of the records that come from this source (a path or table, in full), in order; empty when it is unknown or forgotten."""
+    found: set[str] = set()
+    for _, path in files.numbered(ledger / files.SOURCES):
+        with contextlib.suppress(FileNotFoundError):
+            table = _read(path)
+            found |= set(table.filter(pc.equal(table["source"], _storable(source)))["record_id"].to_pylist())
+    # A record id is made from its source, so that a record never changes it.
+    return sorted(found)
+
+
+def forget(ledger: Path, record_ids: Iterable[str]) -> int:
+    """Erase the names of these records from every file of the map; returns how many rows went."""
+    unwanted = pa.array(sorted(set(record_ids)), pa.string())
+    erased = 0
+    with _rewriting(ledger) as folder:
+        for _, path in files.numbered(folder):
+            table = _read(path)
+            kept = table.filter(pc.invert(pc.is_in(table["record_id"], value_set=unwanted)))
+            if kept.num_rows < table.num_rows:
+                durable.replace(path, _bytes(kept), mode=durable.PRIVATE_FILE)
+                erased += table.num_rows - kept.num_rows
+    return erased
+
+
+def merge_files(ledger: Path) -> None:
+    """Make one file of many small ones; what the map says stays the same, also for who reads it meanwhile."""
+    if len(files.numbered(ledger / files.SOURCES)) <= MOST_FILES:
+        return
+    with _rewriting(ledger) as folder:
+        paths = [path for _, path in files.numbered(folder)]
+        table = pa.concat_tables([_read(path) for path in paths])
+        last = dict(zip(table["record_id"].to_pylist(), range(table.num_rows), strict=True))
+        merged = table.take(pa.array(last.values(), pa.int64()))
+        # The newest file takes everything before any older one goes, so that a name is never missing.
+        durable.replace(paths[-1], _bytes(merged), mode=durable.PRIVATE_FILE)
+        for path in paths[:-1]:
+            path.unlink()
+
+
+@contextlib.contextmanager
+def _rewriting(ledger: Path) -> Iterator[Path]:
+    """One process at a time rewrites files of the map: a merge must not bring back what is being forgotten. Appending needs no lock."""
+    folder = ledger / files.SOURCES
+    with (folder / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield folder
+
+
+def _read(path: Path) -> pa.Table:
+    with pq.ParquetFile(path) as file:
+        return file.read()
+
+
+def _link(folder: Path, table: pa.Table) -> None:
+    data = _bytes(table)
+    number = max((number for number, _ in files.numbered(folder)), default=-1) + 1
+    while True:
+        try:
+            durable.link_new(files.temporary_path(folder), files.numbered_path(folder, number), data, mode=durable.PRIVATE_FILE)
+        except FileExistsError:
+            number += 1
+        else:
+            return
+
+
+def _bytes(table: pa.Table) -> memoryview:
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer, compression="zstd")
+    return buffer.getbuffer()
+
+
+def _storable(value: Any) -> Any:
+    # A file name of undecodable bytes comes with lone surrogates, which Parquet cannot hold.
+    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value

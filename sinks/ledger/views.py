@@ -1,0 +1,87 @@
+"""`ledger.duckdb`: the views and macros that auditors open, and nothing else. What they say is in `views.sql`.
+
+Paths in views are absolute, because a view cannot find its own folder: after a move, `relink`. The file is replaced by rename, and
+only when what it must say has changed, so that any number of readers may hold it open while the night runs.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from string import Template
+
+import duckdb
+
+from sinks import durable
+from sinks.errors import LedgerUnavailableError
+from sinks.ledger import files
+
+DATABASE, SCRIPT = "ledger.duckdb", "views.sql"
+CONFIG: dict[str, str | bool | int | float | list[str]] = {"autoinstall_known_extensions": False, "autoload_known_extensions": False}
+READABLE = 0o640
+
+_STATEMENT = re.compile(r"^CREATE (?:VIEW|MACRO) (\w+).*?;$", re.MULTILINE | re.DOTALL)
+_TEMPLATE = Path(__file__).with_name("views.sql")
+
+
+def views_script(ledger: Path, *, entries: str | None = None) -> str:
+    """The SQL that makes every view and macro over the files of this ledger. `entries`: the rows, where they are not all of them."""
+    sources = _parquet(ledger / files.SOURCES / "*.parquet", "filename = true, file_row_number = true")
+    return Template(_TEMPLATE.read_text(encoding="utf-8")).substitute(entries=entries or _all_entries(ledger), sources=sources)
+
+
+def statements(script: str) -> dict[str, str]:
+    """The `CREATE` statement of each view or macro in the script, by name, in order."""
+    return {match[1]: match[0] for match in _STATEMENT.finditer(script)}
+
+
+def refresh(ledger: Path) -> bool:
+    """Bring `ledger.duckdb` and `views.sql` up to date; returns whether anything had to be written."""
+    script = views_script(ledger)
+    try:
+        if (ledger / DATABASE).exists() and (ledger / SCRIPT).read_text(encoding="utf-8") == script:
+            return False
+    except FileNotFoundError:
+        pass
+    _write(ledger, script)
+    return True
+
+
+def relink(path: Path) -> None:
+    """Rewrite the views of a ledger that was moved. Raises LedgerUnavailableError when it has no segments or cannot be written."""
+    ledger = path.resolve()
+    if not files.head(ledger):
+        raise LedgerUnavailableError(f"{ledger}: no ledger here (no segments); name the folder that holds `segments`")
+    try:
+        _write(ledger, views_script(ledger))
+    except OSError as error:
+        raise LedgerUnavailableError(f"{ledger}: the views cannot be written ({error.strerror}); check the folder") from error
+
+
+def _write(ledger: Path, script: str) -> None:
+    temporary = files.temporary_path(ledger)
+    try:
+        with duckdb.connect(temporary, config=CONFIG) as connection:
+            connection.execute(script)
+        temporary.chmod(READABLE)
+        temporary.replace(ledger / DATABASE)
+    except duckdb.Error as error:
+        raise LedgerUnavailableError(f"{ledger}: the views cannot be made ({type(error).__name__}); verify the ledger") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+    durable.replace(ledger / SCRIPT, script.encode(), mode=READABLE)
+
+
+def _all_entries(ledger: Path) -> str:
+    segments = _parquet(ledger / files.SEGMENTS / "*.parquet")
+    if not files.archived(ledger):
+        return f"FROM {segments}"
+    _, last_seq = files.last_archived(ledger)
+    return f"FROM {_parquet(ledger / files.ARCHIVE / '*.parquet')} UNION ALL FROM {segments} WHERE seq > {last_seq}"
+
+
+def _parquet(pattern: Path, options: str = "") -> str:
+    # A folder whose own name holds a bracket or a star must not be read as a pattern; only the last part is one.
+    folder = re.sub(r"([\[*?])", r"[\1]", str(pattern.parent))
+    quoted = f"{folder}/{pattern.name}".replace("'", "''")
+    return f"read_parquet('{quoted}'{', ' + options if options else ''})"

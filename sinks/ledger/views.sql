@@ -1,0 +1,174 @@
+-- Waybill ledger: views and macros. Written by Waybill; `waybill ledger relink` writes it again after the folder was moved.
+-- Days are UTC. "at" is a reserved word in DuckDB 2: write "at" or entries.at.
+
+CREATE VIEW entries AS
+SELECT *, make_timestamp(epoch_us("at"))::DATE AS day FROM ($entries);
+COMMENT ON VIEW entries IS 'Every entry of the ledger as written, and its UTC day.';
+
+CREATE VIEW decisions AS
+SELECT seq, "at", day, run_id, record_id, data_classes, partial, evidence, rule, lanes, cloud_requires, policy_hash, detectors_hash,
+       document_hmac, family, reason, detail_code, actor, entry_id
+FROM entries WHERE event = 'decided';
+COMMENT ON VIEW decisions IS 'Where each record may go, and why. Empty lanes: held. partial: the classes are a lower bound.';
+
+CREATE VIEW assignments AS
+SELECT seq, "at", day, run_id, record_id, lane, endpoint, strategy, reason, score, actor, entry_id
+FROM entries WHERE event = 'assigned';
+COMMENT ON VIEW assignments IS 'The endpoint chosen within a decision. Several may follow one decision; the last one counts.';
+
+CREATE VIEW intents AS
+SELECT intent_id, any_value(run_id) AS run_id, any_value(endpoint) AS endpoint, max(attempt) AS attempt,
+       any_value(shard_hmac) AS shard_hmac,
+       arg_max(event, seq) AS state,
+       arg_max(provider_job_id, seq) AS provider_job_id,
+       min("at") AS "at", min(seq) AS seq, max(seq) AS last_seq,
+       max(seq) FILTER (event = 'submitted') AS submitted_seq,
+       count(*) FILTER (event = 'submitting') AS records
+FROM entries
+WHERE intent_id IS NOT NULL AND event IN ('submitting', 'submitted', 'ambiguous', 'rejected', 'cancelled', 'job_ended')
+GROUP BY intent_id;
+COMMENT ON VIEW intents IS 'Each attempt to hand a shard over: how far it got, its job at the provider, how many records it carries.';
+
+CREATE VIEW record_states AS
+WITH latest AS (
+    SELECT run_id, record_id, min(seq) AS first_seq,
+           arg_max({event: event, seq: seq, moment: "at", lane: lane, endpoint: endpoint, reason: reason, error_code: error_code}, seq) AS last,
+           arg_max({document_hmac: document_hmac, data_classes: data_classes, partial: partial, lanes: lanes, family: family,
+                    rule: rule, reason: reason}, seq) FILTER (event = 'decided') AS decided,
+           arg_max({lane: lane, endpoint: endpoint}, seq) FILTER (event IN ('assigned', 'cleared', 'submitting')) AS assigned,
+           arg_max({intent_id: intent_id, attempt: attempt, clearance_id: clearance_id}, seq) FILTER (event = 'submitting') AS handed
+    FROM entries
+    WHERE run_id IS NOT NULL AND record_id IS NOT NULL
+      AND event IN ('decided', 'assigned', 'cleared', 'submitting', 'completed', 'failed', 'held', 'released')
+    GROUP BY run_id, record_id
+), lanes AS (
+    SELECT run_id, record_id, arg_max(lane, seq) AS lane
+    FROM entries WHERE lane IS NOT NULL AND record_id IS NOT NULL AND event IN ('assigned', 'cleared', 'submitting')
+    GROUP BY run_id, record_id
+)
+SELECT r.run_id, r.record_id,
+       CASE WHEN r.last.event = 'submitting' OR (r.last.event = 'held' AND i.submitted_seq > r.last.seq)
+            THEN CASE i.state WHEN 'job_ended' THEN 'submitted' ELSE coalesce(i.state, 'submitting') END
+            ELSE r.last.event END AS state,
+       coalesce(r.last.lane, r.assigned.lane, l.lane) AS lane,
+       coalesce(r.last.endpoint, r.assigned.endpoint) AS endpoint,
+       r.handed.intent_id AS intent_id, r.handed.attempt AS attempt, r.handed.clearance_id AS clearance_id,
+       r.decided.document_hmac AS document_hmac, r.decided.data_classes AS data_classes, r.decided.partial AS partial,
+       r.decided.lanes AS lanes, r.decided.rule AS rule, r.decided.family AS family,
+       coalesce(r.last.reason, CASE r.last.event WHEN 'held' THEN r.decided.reason END) AS reason,
+       r.last.error_code AS error_code, r.last.moment AS "at", r.last.seq AS seq, r.first_seq
+FROM latest r
+LEFT JOIN lanes l ON l.run_id = r.run_id AND l.record_id = r.record_id
+LEFT JOIN intents i ON i.intent_id = r.handed.intent_id;
+COMMENT ON VIEW record_states IS 'How far each record of each run has come; rejected and cancelled mean that nothing runs for it at a provider.';
+
+CREATE VIEW clearances AS
+SELECT c.seq, c."at", c.day, c.run_id, c.record_id, c.clearance_id, c.lane, c.endpoint, c.payload_hmac, c.payload_bytes, c.attempt,
+       s.seq AS spent_seq, s."at" AS spent_at, s.intent_id,
+       coalesce(d.seq > c.seq, false) AS voided
+FROM entries c
+LEFT JOIN (SELECT run_id, clearance_id, min(seq) AS seq, min("at") AS "at", arg_min(intent_id, seq) AS intent_id
+           FROM entries WHERE event = 'submitting' GROUP BY run_id, clearance_id) s
+       ON s.clearance_id = c.clearance_id AND s.run_id = c.run_id
+LEFT JOIN (SELECT run_id, record_id, max(seq) AS seq FROM entries WHERE event = 'decided' GROUP BY run_id, record_id) d
+       ON d.run_id = c.run_id AND d.record_id = c.record_id
+WHERE c.event = 'cleared';
+COMMENT ON VIEW clearances IS 'Permissions for one payload to one endpoint, once: when spent, by which hand-over; voided by a later decision.';
+
+CREATE VIEW hand_overs AS
+SELECT s.seq, s."at", s.day, s.run_id, s.record_id, d.data_classes, d.partial,
+       coalesce(s.lane, 'cloud') AS lane, s.endpoint, s.intent_id, s.attempt, s.payload_hmac, s.payload_bytes,
+       i.state AS hand_over, i.provider_job_id,
+       d.seq AS decision_seq, d."at" AS decided_at, d.rule, d.lanes, d.cloud_requires, d.policy_hash, d.detectors_hash, d.document_hmac,
+       a.seq AS assignment_seq, a.endpoint AS assigned_endpoint, a.strategy, a.reason AS assignment_reason,
+       s.clearance_id, c.seq AS clearance_seq, c.endpoint AS cleared_endpoint, c.payload_hmac AS cleared_payload_hmac
+FROM (FROM entries WHERE event = 'submitting') s
+ASOF LEFT JOIN (FROM entries WHERE event = 'decided') d ON d.run_id = s.run_id AND d.record_id = s.record_id AND d.seq <= s.seq
+ASOF LEFT JOIN (FROM entries WHERE event = 'assigned') a ON a.run_id = s.run_id AND a.record_id = s.record_id AND a.seq <= s.seq
+ASOF LEFT JOIN (FROM entries WHERE event = 'cleared') c
+            ON c.run_id = s.run_id AND c.record_id = s.record_id AND c.clearance_id = s.clearance_id AND c.seq <= s.seq
+LEFT JOIN intents i ON i.intent_id = s.intent_id;
+COMMENT ON VIEW hand_overs IS 'Every record handed to any endpoint, local ones too, with the decision, assignment and clearance in force at that moment.';
+
+CREATE VIEW egress AS
+SELECT * FROM hand_overs WHERE lane <> 'local';
+COMMENT ON VIEW egress IS 'Every record handed to a cloud endpoint, ambiguous and rejected hand-overs included. A lane nobody stated counts as cloud.';
+
+CREATE VIEW outcomes AS
+SELECT seq, "at", day, run_id, record_id, event AS outcome, lane, endpoint, intent_id, model, revision, weights_digest, lora_digest,
+       tokens_in, tokens_out, cost_usd, finish_reason, error_code, confidence, result_file, result_row, result_digest, entry_id
+FROM entries WHERE event IN ('completed', 'failed');
+COMMENT ON VIEW outcomes IS 'What came back: one row per completed or failed record.';
+
+CREATE VIEW held AS
+SELECT h.seq, h."at", h.day, h.run_id, h.record_id, coalesce(h.reason, d.reason) AS reason, h.detail_code, h.endpoint,
+       d.data_classes, d.partial, d.rule, r."at" AS released_at,
+       coalesce(t.state = 'held' AND t.seq = h.seq, false) AS still_held
+FROM (FROM entries WHERE event = 'held') h
+ASOF LEFT JOIN (FROM entries WHERE event = 'decided') d ON d.run_id = h.run_id AND d.record_id = h.record_id AND d.seq <= h.seq
+ASOF LEFT JOIN (FROM entries WHERE event = 'released') r ON r.run_id = h.run_id AND r.record_id = h.record_id AND r.seq >= h.seq
+LEFT JOIN record_states t ON t.run_id = h.run_id AND t.record_id = h.record_id
+UNION ALL
+SELECT i.last_seq, e."at", e.day, t.run_id, t.record_id, 'ambiguous_hand_over', e.detail_code, t.endpoint,
+       t.data_classes, t.partial, t.rule, NULL, true
+FROM record_states t JOIN intents i ON i.intent_id = t.intent_id JOIN entries e ON e.seq = i.last_seq
+WHERE t.state = 'ambiguous';
+COMMENT ON VIEW held IS 'Every time a record was held, and whether it still is; records of an ambiguous hand-over are held too.';
+
+CREATE VIEW overrides AS
+SELECT seq, "at", day, run_id, record_id, actor, reason, before, after, expiry, detail_code
+FROM entries WHERE event = 'overridden';
+COMMENT ON VIEW overrides IS 'Where a person changed what the policy said: who, why, from what to what, until when.';
+
+CREATE VIEW costs AS
+SELECT day, run_id, lane, endpoint, model, count(*) AS records, sum(tokens_in)::BIGINT AS tokens_in, sum(tokens_out)::BIGINT AS tokens_out,
+       sum(cost_usd) AS cost_usd
+FROM (SELECT DISTINCT ON (entry_id) * FROM outcomes ORDER BY entry_id, seq) GROUP BY ALL;
+COMMENT ON VIEW costs IS 'Tokens and US dollars per day, run, endpoint and model; an outcome stated twice counts once.';
+
+CREATE VIEW policies AS
+SELECT policy_hash, arg_min(policy_text, seq) AS policy_text, min("at") AS registered_at, arg_min(actor, seq) AS actor, min(seq) AS seq
+FROM entries WHERE event = 'policy_registered' GROUP BY policy_hash;
+COMMENT ON VIEW policies IS 'The text of every policy that ever decided, by hash.';
+
+CREATE VIEW detectors AS
+SELECT detectors_hash, min("at") AS first_used, max("at") AS last_used, count(*) AS decisions, count(DISTINCT run_id) AS runs
+FROM entries WHERE event = 'decided' GROUP BY detectors_hash;
+COMMENT ON VIEW detectors IS 'Every detector set that ever scanned, by hash, and when.';
+
+CREATE VIEW runs AS
+SELECT run_id, arg_max(job, seq) AS job, arg_max(logical_date, seq) AS logical_date,
+       min("at") FILTER (event = 'run_started') AS started_at,
+       arg_max(CASE event WHEN 'run_ended' THEN {moment: "at"} ELSE {moment: NULL} END, seq).moment AS ended_at,
+       arg_max(event, seq) = 'run_ended' AS finished,
+       arg_max(detail_code, seq) FILTER (event = 'run_ended') AS ended_as,
+       count(*) FILTER (event = 'run_started') AS starts,
+       arg_max(template_hash, seq) AS template_hash, arg_max(policy_hash, seq) AS policy_hash, arg_max(detectors_hash, seq) AS detectors_hash,
+       min(seq) AS seq
+FROM entries WHERE event IN ('run_started', 'run_ended') GROUP BY run_id;
+COMMENT ON VIEW runs IS 'Each run (job and logical date). finished: its last start has ended.';
+
+CREATE VIEW class_destination_daily AS
+WITH moves AS (
+    SELECT s.day, d.data_classes, d.partial, CASE s.event WHEN 'held' THEN 'held' ELSE coalesce(s.lane, 'cloud') END AS lane,
+           CASE s.event WHEN 'submitting' THEN s.endpoint END AS endpoint, s.record_id,
+           CASE s.event WHEN 'submitting' THEN s.payload_bytes ELSE 0 END AS payload_bytes
+    FROM (FROM entries WHERE event IN ('submitting', 'held')) s
+    ASOF LEFT JOIN (FROM entries WHERE event = 'decided') d ON d.run_id = s.run_id AND d.record_id = s.record_id AND d.seq <= s.seq
+)
+SELECT day, data_class, partial, lane, endpoint, count(DISTINCT record_id) AS records, sum(payload_bytes)::BIGINT AS bytes
+FROM (SELECT *, unnest(CASE WHEN len(data_classes) > 0 THEN data_classes ELSE ['(none)'] END) AS data_class FROM moves)
+GROUP BY ALL;
+COMMENT ON VIEW class_destination_daily IS 'How many records of each class went where on each UTC day; a record counts once in each of its classes.';
+
+CREATE VIEW sources AS
+SELECT record_id, source, source_id, family, title
+FROM $sources
+QUALIFY row_number() OVER (PARTITION BY record_id ORDER BY filename DESC, file_row_number DESC) = 1;
+COMMENT ON VIEW sources IS 'What a record is called outside. Erasable, and no part of the sealed log.';
+
+CREATE MACRO document_history(record_id) AS TABLE
+WITH own AS (SELECT s.intent_id FROM entries s WHERE s.record_id = record_id AND s.event = 'submitting')
+SELECT e.* FROM entries e
+WHERE e.record_id = record_id OR (e.record_id IS NULL AND e.intent_id IN (FROM own))
+ORDER BY e.seq;

@@ -1,0 +1,168 @@
+"""Results: one deterministic Parquet file per shard, replaced by rename. The same rows give the same bytes, whatever order they came in.
+
+Invariants kept here:
+- Sensitivity is inherited (7): rows lie under a root named by their classes; every root but `clean` is 0700 and its files 0600.
+- Exactly one current result (6): writing a file again with the same rows changes nothing.
+- Content hashes are keyed (5): the caller passes the digest function, `functools.partial(keys.hmac, "result")`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from policies.model import CLEAN
+from sinks import durable
+from sinks.columns import FIXED_SCHEMA, storable, typed_fields, typed_values
+from sinks.errors import ResultsError
+
+CLEAN_ROOT = "clean"
+EXPLICIT_ROWS = "rows.parquet"
+
+_OPEN_FOLDER, _OPEN_FILE = 0o755, 0o644
+_GROUP_FOLDER, _GROUP_FILE = 0o750, 0o640
+_LONGEST_ROOT = 200  # file systems take 255 bytes in a name
+_CENT = Decimal(1).scaleb(-9)
+
+
+class Status(StrEnum):
+    """What became of a document."""
+
+    COMPLETED = "completed"
+    HELD = "held"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResultRow:
+    """One row of a result file. output: text, or JSON text for an extraction. error_code: the reason code of a held or failed row."""
+
+    record_id: str
+    run_id: str
+    task: str
+    status: Status
+    source: str | None = field(default=None, repr=False)
+    source_id: str | None = field(default=None, repr=False)
+    template_hash: str | None = None
+    output: str | None = field(default=None, repr=False)
+    data_classes: tuple[str, ...] = ()
+    lane: str | None = None
+    endpoint: str | None = None
+    model: str | None = None
+    revision: str | None = None
+    tokens_in: int | None = None
+    tokens_out: int | None = None
+    cost_usd: Decimal | None = None
+    finish_reason: str | None = None
+    error_code: str | None = None
+    confidence: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WrittenResults:
+    """A written file: its digest, and its records in file order (`result_row` counts from 0) with the digest of each row."""
+
+    path: Path
+    digest: str
+    record_ids: tuple[str, ...]
+    row_digests: tuple[str, ...]
+
+
+def root_name(data_classes: Sequence[str]) -> str:
+    """The restricted root that rows of these classes lie under: `clean`, or the classes joined by `+`."""
+    restricted = sorted(set(data_classes) - {CLEAN})
+    if not restricted:
+        return CLEAN_ROOT
+    name = "+".join(restricted)
+    return name if len(name) <= _LONGEST_ROOT else f"{name[:_LONGEST_ROOT]}+{hashlib.sha256(name.encode()).hexdigest()[:16]}"
+
+
+def write_results(
+    path: Path,
+    rows: Sequence[ResultRow],
+    schema: Mapping[str, Any] | None = None,
+    *,
+    digest: Callable[[bytes], str],
+    group: str | None = None,
+) -> WrittenResults:
+    """Write the rows, ordered by record id, to `path`, whose folder is the root they lie under; replaces what was there.
+
+    schema: the JSON Schema of an extraction, for the typed columns. group: who may read this restricted root beside its owner.
+    Raises ResultsError when a record comes twice, when a row is more restricted than its root, or when the file cannot be written.
+    """
+    ordered = sorted(rows, key=lambda row: row.record_id)
+    if len({row.record_id for row in ordered}) < len(ordered):
+        raise ResultsError(f"{path}: a record has two rows in one result file; expected one row per record")
+    if path.parent.name == CLEAN_ROOT and any(root_name(row.data_classes) != CLEAN_ROOT for row in ordered):
+        raise ResultsError(f"{path}: a restricted row was about to be written under `{CLEAN_ROOT}`; write it under its own root")
+    data = results_bytes(ordered, schema)
+    try:
+        _prepare_root(path.parent, group)
+        durable.replace(path, data, mode=_file_mode(path.parent, group), group=None if path.parent.name == CLEAN_ROOT else group)
+    except OSError as error:
+        raise ResultsError(
+            f"{path}: the results cannot be written ({error.strerror}); free the disk or check the folder, run again"
+        ) from error
+    except LookupError:
+        raise ResultsError(f"{path}: this machine has no group {group!r}; create it or change the job's output group") from None
+    return WrittenResults(
+        path=path,
+        digest=digest(data.tobytes()),
+        record_ids=tuple(row.record_id for row in ordered),
+        row_digests=tuple(digest(_canonical(row)) for row in ordered),
+    )
+
+
+def results_bytes(rows: Sequence[ResultRow], schema: Mapping[str, Any] | None = None) -> memoryview:
+    """The Parquet file of these rows, in this order: the same rows and schema give the same bytes."""
+    typed = typed_fields(schema)
+    columns = [_column(rows, one) for one in FIXED_SCHEMA]
+    extra = typed_values(typed, [row.output for row in rows])
+    table = pa.Table.from_arrays(
+        [*columns, *extra.values()], schema=pa.schema([*FIXED_SCHEMA, *(one.remove_metadata() for one in typed.values())])
+    )
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer, compression="zstd", compression_level=3, version="2.6", data_page_version="1.0", row_group_size=65_536)
+    return buffer.getbuffer()
+
+
+def _column(rows: Sequence[ResultRow], one: pa.Field) -> pa.Array:
+    values = [getattr(row, one.name) for row in rows]
+    if one.name == "cost_usd":
+        values = [None if value is None else value.quantize(_CENT) for value in values]
+    elif one.type == pa.string():
+        values = [None if value is None else storable(value) for value in values]
+    return pa.array(values, one.type)
+
+
+def _canonical(row: ResultRow) -> bytes:
+    values = {name: getattr(row, name) for name in FIXED_SCHEMA.names}
+    values["cost_usd"] = None if row.cost_usd is None else str(row.cost_usd.quantize(_CENT))
+    return json.dumps(values, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode("utf-8", "replace")
+
+
+def _prepare_root(root: Path, group: str | None) -> None:
+    clean = root.name == CLEAN_ROOT
+    mode = _OPEN_FOLDER if clean else (_GROUP_FOLDER if group else durable.PRIVATE_FOLDER)
+    root.mkdir(mode=mode, parents=True, exist_ok=True)
+    if not clean:
+        if group:
+            shutil.chown(root, group=group)
+        root.chmod(mode)  # it may have been made by hand, or under another umask
+
+
+def _file_mode(root: Path, group: str | None) -> int:
+    if root.name == CLEAN_ROOT:
+        return _OPEN_FILE
+    return _GROUP_FILE if group else durable.PRIVATE_FILE

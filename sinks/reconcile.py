@@ -1,0 +1,251 @@
+"""Finding out what became of hand-overs that nobody recorded: at every start, before anything is sent.
+
+An intent with `submitting` or `ambiguous` and no job id is looked for at the provider. Found: its earliest job is adopted, further ones are
+cancelled. Not found in two listings some time apart: nothing runs there, and its records may be cleared again. The old intent is watched
+on, so that a job that turns up late is adopted if nothing was sent in its place, else cancelled and counted. Without a token on the
+provider's side exactly-once cannot be proven; whoever prefers to decide by hand sets `on_ambiguous: hold`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Protocol, runtime_checkable
+
+from policies.model import Endpoint
+from policies.model import Lane as LaneName
+from sinks.errors import EndpointError
+from sinks.lanes import Lane
+from sinks.ledger.entry import Entry, Event
+from sinks.ledger.queries import OpenIntent, open_intents, run_state
+from sinks.ledger.reader import reading
+from sinks.ledger.segments import Ledger
+
+ADOPTED = "adopted"
+NOT_LISTED = "not_listed"
+NOT_FOUND = "not_found"
+HELD = "held"
+EXTRA_JOB = "extra_job"
+LATE_ORPHAN = "late_orphan"
+
+RECONCILE_AFTER_S = 120.0
+# A provider's own window for a batch is a day; a job that has not turned up two days after its intent does not exist.
+WATCH = timedelta(hours=48)
+
+
+class OnAmbiguous(StrEnum):
+    """What to do with a hand-over that the provider does not list: let its records be sent again, or wait for a person."""
+
+    RESUBMIT = "resubmit"
+    HOLD = "hold"
+
+
+@runtime_checkable
+class RemoteLane(Lane, Protocol):
+    """A lane whose provider runs jobs of its own: they can be stopped, and uploads without a job removed."""
+
+    def cancel(self, provider_job_id: str) -> None:
+        """Ask the provider to stop a job."""
+        ...
+
+    def sweep(self, intent_id: str) -> Sequence[str]:
+        """Delete what the intent left at the provider without a job; returns the ids deleted."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReconcileReport:
+    """Intent ids by what was found out. unreachable: their provider could not be asked. stopped: ids of jobs cancelled as one too many."""
+
+    adopted: tuple[str, ...] = ()
+    not_found: tuple[str, ...] = ()
+    waiting: tuple[str, ...] = ()
+    held: tuple[str, ...] = ()
+    unreachable: tuple[str, ...] = ()
+    stopped: tuple[str, ...] = ()
+
+
+def reconcile(
+    ledger: Ledger,
+    lanes: Mapping[str, Lane],
+    registry: Mapping[str, Endpoint],
+    *,
+    now: datetime,
+    run_id: str | None = None,
+    on_ambiguous: OnAmbiguous = OnAmbiguous.RESUBMIT,
+    actor: str = "waybill",
+) -> ReconcileReport:
+    """Look every open hand-over without a job id up, and commit what was found. `lanes` and `registry` by endpoint name."""
+    desk = _Desk(ledger=ledger, now=now, on_ambiguous=on_ambiguous, actor=actor)
+    histories = _histories(ledger, run_id)
+    found: dict[str, list[str]] = {state: [] for state in ("adopted", "not_found", "waiting", "held", "unreachable")}
+    stopped: list[str] = []
+    for intent in open_intents(ledger, run_id):
+        lane, endpoint = lanes.get(intent.endpoint), registry.get(intent.endpoint)
+        if lane is None or endpoint is None:
+            found["unreachable"].append(intent.intent_id)
+            continue
+        if not _in_doubt(intent, lane, endpoint):
+            continue
+        try:
+            state, extra = desk.settle(intent, lane, endpoint, histories.get(intent.intent_id, _History()))
+        except EndpointError:  # a listing that fails proves nothing: the intent stays as it is
+            state, extra = "unreachable", []
+        found[state].append(intent.intent_id)
+        stopped += extra
+    for intent in _watched(ledger, run_id, now - WATCH):
+        lane = lanes.get(intent.endpoint)
+        if isinstance(lane, RemoteLane) and intent.intent_id not in found["not_found"]:
+            with contextlib.suppress(EndpointError):  # asked again at the next start
+                adopted, extra = desk.late(intent, lane)
+                found["adopted"] += [intent.intent_id] if adopted else []
+                stopped += extra
+    return ReconcileReport(**{state: tuple(ids) for state, ids in found.items()}, stopped=tuple(stopped))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _History:
+    """What earlier starts found out about an intent: when it was first looked for in vain, and whether a person is to decide."""
+
+    first_listing: datetime | None = None
+    held: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Desk:
+    """Where findings become entries."""
+
+    ledger: Ledger
+    now: datetime
+    on_ambiguous: OnAmbiguous
+    actor: str
+
+    def settle(self, intent: OpenIntent, lane: Lane, endpoint: Endpoint, history: _History) -> tuple[str, list[str]]:
+        """Look one intent up; returns its state in the report and the ids of jobs that were stopped."""
+        jobs = self._look_up(intent, lane)
+        if not jobs and endpoint.lane is LaneName.LOCAL:  # nothing is paid for twice, and nothing of it can turn up late
+            self._commit(intent, Event.REJECTED, NOT_FOUND)
+            return "not_found", []
+        first_listing = history.first_listing or self.now
+        if not jobs and history.first_listing is None:
+            self._commit(intent, Event.AMBIGUOUS, NOT_LISTED)
+            if not _wait(endpoint):
+                jobs = self._look_up(intent, lane)
+        if jobs:
+            return "adopted", self._adopt(intent, lane, jobs)
+        if self.now - first_listing < _wait(endpoint):
+            return "waiting", []
+        return self._give_up(intent, lane, history), []
+
+    def _give_up(self, intent: OpenIntent, lane: Lane, history: _History) -> str:
+        """Two listings did not show it."""
+        if self.on_ambiguous is OnAmbiguous.HOLD:
+            if not history.held:
+                self._commit(intent, Event.AMBIGUOUS, HELD)
+            return "held"
+        self._commit(intent, Event.REJECTED, NOT_FOUND)
+        if isinstance(lane, RemoteLane):
+            with contextlib.suppress(EndpointError):  # what stays there expires by itself
+                lane.sweep(intent.intent_id)
+        return "not_found"
+
+    def late(self, intent: OpenIntent, lane: RemoteLane) -> tuple[bool, list[str]]:
+        """Look a given-up intent up once more. Its job is adopted while nothing was done in its place, else stopped."""
+        jobs = self._look_up(intent, lane)
+        if not jobs:
+            return False, []
+        states = run_state(self.ledger, intent.run_id)
+        mine = [state for record_id in intent.record_ids if (state := states.get(record_id)) is not None]
+        if all(state.intent_id == intent.intent_id and state.state == "rejected" for state in mine):
+            return True, self._adopt(intent, lane, jobs)
+        self._stop(lane, jobs)
+        self.ledger.commit([self._entry(intent, Event.CANCELLED, LATE_ORPHAN, job_id) for job_id in jobs])
+        return False, jobs
+
+    def _look_up(self, intent: OpenIntent, lane: Lane) -> list[str]:
+        return list(lane.find(intent.intent_id, intent.shard_hmac or "", intent.at))
+
+    def _adopt(self, intent: OpenIntent, lane: Lane, jobs: Sequence[str]) -> list[str]:
+        """The earliest job is the intent's; more than one means that somebody sent twice, which is stopped and counted.
+
+        One commit, the adoption last: were the intent left `cancelled` by a kill in between, its records would be sent again.
+        """
+        extra = list(jobs[1:]) if isinstance(lane, RemoteLane) else []
+        if isinstance(lane, RemoteLane):
+            self._stop(lane, extra)
+        stopped = [self._entry(intent, Event.CANCELLED, EXTRA_JOB, job_id) for job_id in extra]
+        self.ledger.commit([*stopped, self._entry(intent, Event.SUBMITTED, ADOPTED, jobs[0])])
+        return extra
+
+    def _stop(self, lane: RemoteLane, jobs: Sequence[str]) -> None:
+        for job_id in jobs:
+            if not lane.poll(job_id).ended:
+                with contextlib.suppress(EndpointError):  # it may end in this very moment
+                    lane.cancel(job_id)
+
+    def _commit(self, intent: OpenIntent, event: Event, state: str) -> None:
+        self.ledger.commit([self._entry(intent, event, state)])
+
+    def _entry(self, intent: OpenIntent, event: Event, state: str, job_id: str | None = None) -> Entry:
+        return Entry(
+            event=event,
+            at=self.now,
+            run_id=intent.run_id,
+            actor=self.actor,
+            endpoint=intent.endpoint,
+            attempt=intent.attempt,
+            intent_id=intent.intent_id,
+            provider_job_id=job_id,
+            state=state,
+            detail_code=state,
+        )
+
+
+def _in_doubt(intent: OpenIntent, lane: Lane, endpoint: Endpoint) -> bool:
+    """Whether nobody knows what runs for an intent. A local job that died with its process counts: its lane no longer finds it."""
+    if intent.provider_job_id is None:
+        return intent.state in {Event.SUBMITTING, Event.AMBIGUOUS}
+    if endpoint.lane is not LaneName.LOCAL or intent.state != Event.SUBMITTED:
+        return False
+    return not lane.find(intent.intent_id, intent.shard_hmac or "", intent.at)
+
+
+def _wait(endpoint: Endpoint) -> timedelta:
+    default = 0.0 if endpoint.provider == "emulator" else RECONCILE_AFTER_S
+    return timedelta(seconds=float(endpoint.settings.get("reconcile_after_s", default)))
+
+
+def _histories(ledger: Ledger, run_id: str | None) -> dict[str, _History]:
+    with reading(ledger, run_id=run_id) as reader:
+        rows = reader.table(
+            """
+            SELECT intent_id, min("at") FILTER (state = $listed) AS first_listing, bool_or(state = $held) AS held
+            FROM entries WHERE event = 'ambiguous' AND state IN ($listed, $held) GROUP BY intent_id
+            """,
+            listed=NOT_LISTED,
+            held=HELD,
+        ).to_pylist()
+    return {row["intent_id"]: _History(first_listing=row["first_listing"], held=row["held"]) for row in rows}
+
+
+def _watched(ledger: Ledger, run_id: str | None, since: datetime) -> list[OpenIntent]:
+    """Intents given up since then, as they were."""
+    with reading(ledger, ("intents",), run_id=run_id) as reader:
+        rows = reader.table(
+            """
+            SELECT i.intent_id, any_value(i.run_id) AS run_id, any_value(i.endpoint) AS endpoint, any_value(i.attempt) AS attempt,
+                   any_value(i.state) AS state, any_value(i."at") AS "at", any_value(i.provider_job_id) AS provider_job_id,
+                   any_value(i.shard_hmac) AS shard_hmac, list(e.record_id ORDER BY e.seq) AS record_ids
+            FROM intents i
+            JOIN entries last ON last.seq = i.last_seq AND last.event = $event AND last.state = $state AND last."at" >= $since
+            JOIN entries e ON e.intent_id = i.intent_id AND e.event = 'submitting'
+            GROUP BY i.intent_id ORDER BY min(i.seq)
+            """,
+            event=Event.REJECTED.value,
+            state=NOT_FOUND,
+            since=since,
+        ).to_pylist()
+    return [OpenIntent(**{**row, "record_ids": tuple(row["record_ids"])}) for row in rows]
