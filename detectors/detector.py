@@ -51,7 +51,7 @@ class Detector(Protocol):
 
     @property
     def provides(self) -> frozenset[EvidenceKind]:
-        """The questions it settles."""
+        """The questions it answers. One is settled when all its detectors have answered."""
 
     @property
     def cost(self) -> int:

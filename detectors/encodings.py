@@ -40,6 +40,7 @@ LONGEST_ARMOUR = 16_000
 PUBLIC_KEY_LINE = re.compile(r"\b(?:ssh-(?:rsa|dss|ed25519)|ecdsa-sha2-\S{1,30}) $")
 PICTURE = (b"\x89PNG", b"GIF8", b"\xff\xd8\xff", b"RIFF", b"BM")
 JOINED_LINE = 56  # a wrapped base64 body has lines of 60, 64 or 76; a run this long goes on in the next line
+LONGEST_BREAK = 4  # a line end and a quote mark
 PRINTABLE_SHARE = 0.95
 
 Run = tuple[int, int, str]
@@ -116,7 +117,7 @@ def _base64_spans(text: str) -> list[tuple[int, int]]:
         if (
             spans
             and spans[-1][1] - spans[-1][0] >= JOINED_LINE
-            and start - spans[-1][1] <= 4
+            and start - spans[-1][1] <= LONGEST_BREAK
             and text[spans[-1][1] : start].strip(" \r\n\t>") == ""
         ):
             spans[-1] = (spans[-1][0], end)

@@ -61,7 +61,7 @@ FOREIGN: dict[str, frozenset[str]] = {
     "cs": listed("a v na je se že s z do pro od po jako byl byla bylo nebo který která při pacient pacientka let dne ve")
     - {"a", "v", "s", "z", "do", "let"},
     "fi": listed("ja on ei että se hän oli ovat myös kun tai mutta joka sekä potilas potilaan vuotta ollut ole") - {"on"},
-    "tr": listed("ve bir bu için ile da de olarak olan hasta hastanın değil çok daha sonra gibi var yok ne kadar") - {"bu", "de", "ne"},
+    "tr": listed("ve bir bu için ile da de olarak olan hasta hastanın değil çok daha sonra gibi var yok ne kadar") - {"bu", "de", "ne"},  # noqa: RUF001 - Turkish has a dotless i
     "hu": listed("a az és hogy nem egy is volt meg de van ez mint csak már beteg betegnek évek napok") - {"a", "is", "de", "van"},
     "ca": listed("el la els les dels i amb per que és una un al a més són aquest aquesta pacient anys dies") - {"i", "a"},
     "tl": listed("ang ng mga sa na ay at si ni kay ito siya niya hindi para po pasyente") - {"at"},

@@ -11,12 +11,12 @@ Invariants kept here:
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
 from detectors.detector import EVERYTHING, LIMIT_FINDINGS, NOTHING, Detector, DetectorSet
-from detectors.document import UNSCANNABLE_PROBLEMS, Demand, Document, Evidence, EvidenceKind, ReadProblem
+from detectors.document import Demand, Document, Evidence, EvidenceKind, ReadProblem
 from detectors.language import UNSUPPORTED_LANGUAGE, unsupported
 from detectors.normalize import normalize
 from detectors.normalized import Normalized
@@ -52,12 +52,17 @@ COMPLETE: Demand = complete
 
 @dataclass(slots=True)
 class _State:
-    """One document on its way: its texts, what is known, and who has been asked."""
+    """One document on its way: its texts, what is known, who has been asked.
+
+    open: for each question, the detectors that have not answered it yet. A question is settled when all of them have: the one
+    that looks for a formatted number says nothing about the one behind a label.
+    """
 
     record_id: str
     texts: tuple[Normalized, ...] = field(repr=False)
     evidence: Evidence
     limits: Limits
+    open: dict[EvidenceKind, set[str]]
     asked: set[str] = field(default_factory=set)
     wanted: frozenset[EvidenceKind] | None = None
 
@@ -70,9 +75,15 @@ class _State:
         return EVERYTHING in self.wanted or not detector.provides.isdisjoint(self.wanted - self.evidence.settled)
 
     def add(self, detector: Detector, found: Sequence[Evidence]) -> None:
-        """Take the answers in; the questions are settled now."""
+        """Take the answers in."""
         self.wanted = None
-        for evidence in (*(evidence for evidence in found if evidence is not NOTHING), Evidence(settled=detector.provides)):
+        settled = set()
+        for kind in detector.provides:
+            self.open[kind].discard(detector.name)
+            if not self.open[kind]:
+                settled.add(kind)
+        news = [evidence for evidence in found if evidence is not NOTHING]
+        for evidence in (*news, *([Evidence(settled=frozenset(settled))] if settled else [])):
             self.evidence = self.evidence.merge(evidence)
         if len(self.evidence.findings) > self.limits.max_findings:
             kept = Evidence(findings=self.evidence.findings[: self.limits.max_findings], failures=frozenset({LIMIT_FINDINGS}))
@@ -94,12 +105,16 @@ def scan(
     """One evidence per document, in order, lazily.
 
     Detectors run cheapest first and only where `demand` still asks for something they provide; when it asks for nothing more, the
-    rest is left out and `settled` says what was answered. A question that no detector here answers stays unsettled.
+    rest is left out. `settled` holds the questions that every detector providing them has answered; one that failed, or that no
+    detector here provides, stays open.
     """
     chosen = detectors.detectors if isinstance(detectors, DetectorSet) else detectors
     ordered = sorted(chosen, key=lambda detector: (detector.cost, detector.name))
     remaining = iter(documents)
-    while batch := [_prepare(document, limits) for document in islice(remaining, limits.batch)]:
+    providers = {
+        kind: frozenset(other.name for other in ordered if kind in other.provides) for detector in ordered for kind in detector.provides
+    }
+    while batch := [_prepare(document, limits, providers) for document in islice(remaining, limits.batch)]:
         # A demand may open a new question when another is answered, so the round is repeated until nobody is asked any more.
         while _round(batch, ordered, demand):
             pass
@@ -143,14 +158,14 @@ def _answers(detector: Detector, texts: Sequence[Normalized]) -> Sequence[Eviden
     return found
 
 
-def _prepare(document: Document, limits: Limits) -> _State:
+def _prepare(document: Document, limits: Limits, providers: Mapping[EvidenceKind, frozenset[str]]) -> _State:
     """Normalise every part within the limits, and settle what needs no detector: problems, language, undecodable runs."""
     failures: set[str] = set()
     if document.problem is not None:
         failures.add(str(document.problem))
     elif not document.text.strip():
         failures.add(str(ReadProblem.EMPTY))
-    parts = document.parts if document.readable or document.problem not in {None, *UNSCANNABLE_PROBLEMS} else {}
+    parts = document.parts if document.readable else {}  # without readable text the document is held, whatever its metadata
     left = limits.max_characters
     texts: list[Normalized] = []
     for part, value in parts.items():
@@ -162,7 +177,8 @@ def _prepare(document: Document, limits: Limits) -> _State:
             texts.append(_judge(value[:left], part, failures))
         left = max(0, left - len(value))
     known = Evidence(failures=frozenset(failures), declared=document.declared)
-    return _State(record_id=document.record_id, texts=tuple(texts), evidence=known, limits=limits)
+    unanswered = {kind: set(names) for kind, names in providers.items()}
+    return _State(record_id=document.record_id, texts=tuple(texts), evidence=known, limits=limits, open=unanswered)
 
 
 def _judge(value: str, part: str, failures: set[str]) -> Normalized:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from detectors.document import Document, Evidence
-from flows.night import Night
+from flows.night import MAX_ATTEMPTS, Night
 from policies.assign import assign
 from policies.clearance import clear
 from policies.model import Assignment, Clearance, Decision
@@ -48,7 +48,9 @@ def _clear_one(night: Night, document: Document, evidence: Evidence, decision: D
     assignment = assign(decision, night.endpoints, strategy=night.job.lanes.strategy, today=night.today)
     part_hmacs = night.keys.part_hmacs(document.parts)
     clearance, reason = None, assignment.reason
-    if assignment.endpoint is not None:
+    if assignment.endpoint is not None and night.attempt(document.record_id) > MAX_ATTEMPTS and night.was_lost(document.record_id):
+        reason = "attempts_exhausted"
+    elif assignment.endpoint is not None:
         try:
             body = payload(night.lane(assignment.endpoint), night.prompt, assignment.endpoint, document.parts)
         except UnicodeEncodeError:  # a lone surrogate has no UTF-8 form: what was scanned cannot be sent
@@ -102,7 +104,7 @@ def _entries_of(night: Night, record: Cleared) -> list[Entry]:
         evidence=evidence_counts(record.evidence),
         rule=decision.rule,
         lanes=tuple(decision.lanes),
-        cloud_requires=tuple(f"{name}={value}".lower() for name, value in decision.cloud_requires.items()),
+        cloud_requires=tuple(f"{name}={_written(value)}" for name, value in decision.cloud_requires.items()),
         policy_hash=decision.policy_hash,
         detectors_hash=decision.detectors_hash,
         document_hmac=night.keys.document_hmac(record.part_hmacs),
@@ -136,6 +138,10 @@ def _entries_of(night: Night, record: Cleared) -> list[Entry]:
         attempt=clearance.attempt,
     )
     return [decided, assigned, cleared]
+
+
+def _written(fact: bool | int | str) -> str:  # noqa: FBT001 - a fact is one of these
+    return str(fact).lower() if isinstance(fact, bool) else str(fact)
 
 
 def evidence_counts(evidence: Evidence) -> tuple[EvidenceCount, ...]:

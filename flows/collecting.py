@@ -11,17 +11,18 @@ from functools import partial
 from flows.night import Night
 from sinks.errors import EndpointError
 from sinks.ingest import CompletedRow, ResultPlace, ingest
-from sinks.ledger.queries import OpenIntent, open_intents, run_counts, run_state
+from sinks.ledger.facts import gate_facts
+from sinks.ledger.queries import OpenIntent, open_intents, run_counts
 from sinks.ledger.sources import SourceName, lookup
 from sinks.parquet import ResultRow, Status, root_name, write_results
 
 FASTEST_POLL_S = 0.5
 
 
-def collect_finished(night: Night) -> int:
-    """Take in every job of this run that has ended; returns how many records must be sent again."""
+def collect_finished(night: Night, *, since_segment: int = 1) -> int:
+    """Take in every job of this run that has ended; returns how many records must be sent again. since_segment: only jobs begun since."""
     again = 0
-    for intent in open_intents(night.ledger, night.run_id):
+    for intent in open_intents(night.ledger, night.run_id, since_segment=since_segment):
         lane, endpoint = night.lanes.get(intent.endpoint), night.registry.get(intent.endpoint)
         if lane is None or endpoint is None or intent.provider_job_id is None:
             continue
@@ -44,13 +45,13 @@ def collect_finished(night: Night) -> int:
 
 def write_rows(night: Night, rows: Sequence[CompletedRow]) -> dict[str, ResultPlace]:
     """Write one file for each root of these rows; an output carries the classes of its input (invariant 7)."""
-    states = run_state(night.ledger, night.run_id)
+    decided = gate_facts(night.ledger, night.run_id, [row.record_id for row in rows]).records
     names = lookup(night.ledger.path, [row.record_id for row in rows])
     roots: dict[str, list[ResultRow]] = defaultdict(list)
     for row in rows:
-        state = states.get(row.record_id)
-        result = _result_row(night, row, state.data_classes if state else (), names)
-        roots[root_name(result.data_classes)].append(result)
+        facts = decided[row.record_id]
+        root = root_name(facts.data_classes, partial=bool(facts.partial))
+        roots[root].append(_result_row(night, row, facts.data_classes, names))
     places: dict[str, ResultPlace] = {}
     for root, results in roots.items():
         path = night.job.output / night.run_id / root / f"{rows[0].intent_id}.parquet"

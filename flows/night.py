@@ -14,10 +14,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from detectors.scan import scan
-
 from detectors import DetectorSet, load
 from detectors.document import Demand, Document, Evidence
+from detectors.scan import scan
 from flows.errors import JobError
 from flows.job import Job, load_job
 from flows.lanes import build_lane, choose_endpoints, start_endpoints
@@ -25,6 +24,7 @@ from flows.progress import Progress, SilentProgress
 from flows.render import load_prompt
 from flows.runs import begin_run, choose_run
 from flows.sources import check_duplicates
+from policies.check import Severity, check
 from policies.decide import decide
 from policies.demand import demand_for
 from policies.load import DEFAULT_REGISTRY
@@ -37,6 +37,9 @@ from sinks.ledger.lock import one_runner
 from sinks.ledger.queries import Completed, RecordStates, completed_before, run_state
 from sinks.ledger.segments import Ledger
 from sinks.request import Prompt
+
+MAX_ATTEMPTS = 5
+"""So often a provider may lose a record before it is held for a person to look at."""
 
 SETTLED = frozenset({"completed", "failed", "held"})
 IN_FLIGHT = frozenset({"submitting", "submitted", "ambiguous"})
@@ -149,6 +152,11 @@ class Night:
         state = self.states.get(record_id)
         return 1 if state is None or state.attempt is None else state.attempt + 1
 
+    def was_lost(self, record_id: str) -> bool:
+        """Whether a provider's job ended without an answer for this record."""
+        state = self.states.get(record_id)
+        return state is not None and state.state == "released" and state.intent_id is not None
+
 
 _OPEN: dict[NightOptions, Night] = {}
 
@@ -168,11 +176,13 @@ def open_night(options: NightOptions, progress: Progress | None = None) -> Itera
         prompt = load_prompt(job)
         progress.stage("loading detectors")
         detectors = load(ner=policy.ner)
+        endpoints = choose_endpoints(job, registry, scheduled=options.scheduled)
+        check_policy(policy, endpoints, detectors)
         check_template(prompt, policy, detectors, job)
         check_duplicates(job)
-        endpoints = choose_endpoints(job, registry, scheduled=options.scheduled)
         ledger = Ledger.open(job.ledger.path, keys=job.ledger_keys)
-        stack.enter_context(one_runner(job.ledger.path, job.name))
+        # A scheduled night and a collection begin in the same second every quarter of an hour: the night waits its turn.
+        stack.enter_context(one_runner(job.ledger.path, job.name, wait=options.scheduled and not options.collect_only))
         day = logical_date(options)
         run_id = options.run_id or choose_run(ledger, job, logical_date=day, reprocess=options.reprocess or job.reprocess)
         begin_run(ledger, job, run_id, policy=policy, template_hash=prompt.hash, detectors_hash=detectors.hash, logical_date=day)
@@ -209,6 +219,15 @@ def logical_date(options: NightOptions) -> str:
         return date.fromisoformat(options.date).isoformat()
     except ValueError:
         raise JobError(f"--date: expected YYYY-MM-DD, found {options.date!r}") from None
+
+
+def check_policy(policy: Policy, endpoints: Sequence[Endpoint], detectors: DetectorSet) -> None:
+    """Refuse a policy that `waybill policy check` finds errors in, with the endpoints that this job uses."""
+    problems = check(policy, {endpoint.name: endpoint for endpoint in endpoints}, today=datetime.now(UTC).date(), known=detectors.kinds)
+    errors = [problem for problem in problems if problem.severity is Severity.ERROR]
+    if errors:
+        more = f" (and {len(errors) - 1} more: see `waybill policy check`)" if len(errors) > 1 else ""
+        raise JobError(f"{errors[0].where}: {errors[0].message}{more}")
 
 
 def check_template(prompt: Prompt, policy: Policy, detectors: DetectorSet, job: Job) -> None:

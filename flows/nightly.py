@@ -34,10 +34,10 @@ def carry(night: Night, batch: Batch) -> None:
     evidence = night.scan(documents)
     decisions = decide_documents(documents, evidence, night.policy, night.detectors.hash)
     cleared = clear_records(night, documents, evidence, decisions)
-    night.ledger.commit(decision_entries(night, cleared))
+    committed = night.ledger.commit(decision_entries(night, cleared))
     for shard in freeze_records(night, cleared):
         hand_over(night, shard)
-    collect_finished(night)
+    collect_finished(night, since_segment=committed)
     night.progress.carried(len(cleared))
 
 

@@ -7,13 +7,15 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 from flows.clearing import Cleared
+from flows.collecting import collect_finished
 from flows.night import Night
 from sinks.errors import EndpointError, GateError
-from sinks.freeze import FreezeItem, ShardLimits, freeze
+from sinks.freeze import FreezeItem, ShardLimits, clean_spool, freeze
 from sinks.handover import HandOverState
 from sinks.handover import hand_over as hand_over_once
 from sinks.ingest import retire, unretired
 from sinks.ledger.entry import Entry, Event
+from sinks.ledger.queries import open_intents
 from sinks.reconcile import OnAmbiguous, reconcile
 from sinks.shard import FrozenShard
 
@@ -21,7 +23,7 @@ GATE_REFUSED = "gate_refused"
 
 
 def recover_hand_overs(night: Night) -> None:
-    """Look up every hand-over that nobody recorded the outcome of, and delete what ended jobs left at the provider."""
+    """Look up every hand-over that nobody recorded the outcome of, take in what has ended, and remove what earlier runs left behind."""
     reconcile(
         night.ledger,
         night.lanes,
@@ -37,6 +39,8 @@ def recover_hand_overs(night: Night) -> None:
                 retire(night.ledger, lane, intent, spool=night.job.spool, now=datetime.now(UTC))
             except EndpointError:
                 continue  # asked again at the next start; results are safe, only remains are left
+    collect_finished(night)
+    clean_spool(night.job.spool, [intent.intent_id for intent in open_intents(night.ledger)])
     night.refresh()
 
 

@@ -32,6 +32,7 @@ from sinks.inspection import GateCode, InspectedRow, inspect
 from sinks.lanes import Lane
 from sinks.ledger.entry import Entry, Event
 from sinks.ledger.facts import GateFacts, RecordFacts, gate_facts
+from sinks.ledger.index import run_name
 from sinks.ledger.keys import Keys
 from sinks.ledger.reader import reading
 from sinks.ledger.segments import Ledger
@@ -151,7 +152,7 @@ def _spend(
 
 def _template_hash(ledger: Ledger, run_id: str) -> str | None:
     """The template that the run registered at its latest start."""
-    with reading(ledger, ("runs",), run_id=run_id) as reader:
+    with reading(ledger, ("runs",), run_id=run_id, about=[run_name(run_id)]) as reader:
         found = reader.table("SELECT template_hash FROM runs")["template_hash"].to_pylist()
     return found[0] if found else None
 

@@ -3,6 +3,7 @@
     SinkError
     ├── LedgerError                  the ledger refused, or was asked for something it cannot do
     │   ├── LedgerUnavailableError   it cannot be read or written now: nothing may be sent (invariant 4)
+    │   ├── AlreadyRunningError      another process runs this job on this ledger: it does the work, wait for it
     │   ├── HeadMovedError           another writer committed first: read the facts again, then decide again
     │   └── KeyMissingError          the HMAC keys of a non-empty ledger are absent or are not its own
     ├── ResultsError                 result rows cannot be written, read or exported
@@ -29,6 +30,10 @@ class LedgerError(SinkError):
 
 class LedgerUnavailableError(LedgerError):
     """The ledger cannot be read or written now. Nothing may be sent until it can (invariant 4)."""
+
+
+class AlreadyRunningError(LedgerError):
+    """Another process runs this job on this ledger. Nothing is wrong: it does the work."""
 
 
 class HeadMovedError(LedgerError):

@@ -162,7 +162,7 @@ def _retire_quietly(ledger: Ledger, lane: Lane, intent: OpenIntent, *, spool: Pa
 def _commit_once(ledger: Ledger, intent: OpenIntent, entries: Sequence[Entry]) -> None:
     """Commit unless somebody else took the same job in meanwhile: two collectors give one outcome per record."""
     while True:
-        with reading(ledger, ("intents",), run_id=intent.run_id) as reader:
+        with reading(ledger, ("intents",), run_id=intent.run_id, about=[intent.intent_id]) as reader:
             states = reader.table("SELECT state FROM intents WHERE intent_id = $intent_id", intent_id=intent.intent_id)["state"].to_pylist()
             head = reader.head
         if states == [Event.JOB_ENDED] and intent.state != Event.JOB_ENDED:

@@ -28,6 +28,7 @@ from sinks.columns import FIXED_SCHEMA, storable, typed_fields, typed_values
 from sinks.errors import ResultsError
 
 CLEAN_ROOT = "clean"
+RESTRICTED_ROOT = "restricted"
 EXPLICIT_ROWS = "rows.parquet"
 
 _OPEN_FOLDER, _OPEN_FILE = 0o755, 0o644
@@ -79,11 +80,16 @@ class WrittenResults:
     row_digests: tuple[str, ...]
 
 
-def root_name(data_classes: Sequence[str]) -> str:
-    """The restricted root that rows of these classes lie under: `clean`, or the classes joined by `+`."""
+def root_name(data_classes: Sequence[str], *, partial: bool = False) -> str:
+    """The restricted root that rows of these classes lie under: `clean`, or the classes joined by `+`.
+
+    partial: the scan stopped early, so the record may carry further classes; it lies under `restricted`, for readers cleared for all.
+    """
     restricted = sorted(set(data_classes) - {CLEAN})
     if not restricted:
         return CLEAN_ROOT
+    if partial:
+        return RESTRICTED_ROOT
     name = "+".join(restricted)
     return name if len(name) <= _LONGEST_ROOT else f"{name[:_LONGEST_ROOT]}+{hashlib.sha256(name.encode()).hexdigest()[:16]}"
 

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import quote
 
-from sinks.errors import LedgerError, LedgerUnavailableError
+from sinks.errors import AlreadyRunningError, LedgerUnavailableError
 
 LOCKS = "locks"
 
@@ -34,8 +34,11 @@ os.register_at_fork(after_in_child=_close_in_child)
 
 
 @contextmanager
-def one_runner(ledger: Path, job: str) -> Iterator[None]:
-    """Be the only runner of this job on this ledger, or raise LedgerError naming the process that is."""
+def one_runner(ledger: Path, job: str, *, wait: bool = False) -> Iterator[None]:
+    """Be the only runner of this job on this ledger, or raise AlreadyRunningError naming the process that is.
+
+    wait: sleep until the other one has ended, instead of raising.
+    """
     path = ledger / LOCKS / f"{quote(job, safe='')}.lock"
     try:
         path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
@@ -45,9 +48,9 @@ def one_runner(ledger: Path, job: str) -> Iterator[None]:
     _held.add(descriptor)
     try:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise LedgerError(f"job {job} is already running: {_holder(descriptor)}; wait for it, or stop it ({path})") from None
+            raise AlreadyRunningError(f"job {job} is already running: {_holder(descriptor)}; wait for it, or stop it ({path})") from None
         holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": datetime.now(UTC).isoformat(timespec="seconds")}
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, json.dumps(holder).encode(), 0)

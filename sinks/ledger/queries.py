@@ -148,9 +148,9 @@ class OpenIntent:
     record_ids: tuple[str, ...] = field(repr=False)
 
 
-def open_intents(ledger: Ledger | Path, run_id: str | None = None) -> list[OpenIntent]:
-    """The hand-overs whose records are still out, oldest first; of one run, or of all."""
-    with reading(ledger, ("intents", "record_states"), run_id=run_id) as reader:
+def open_intents(ledger: Ledger | Path, run_id: str | None = None, *, since_segment: int = 1) -> list[OpenIntent]:
+    """The hand-overs whose records are still out, oldest first; of one run, or of all. since_segment: only those begun from there on."""
+    with reading(ledger, ("intents", "record_states"), run_id=run_id, since_segment=since_segment) as reader:
         rows = reader.table(
             """
             WITH owing AS (

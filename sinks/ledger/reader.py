@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import os
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -42,27 +44,29 @@ def reading(
     needed: Sequence[str] = (),
     *,
     run_id: str | None = None,
-    record_ids: Iterable[str] | None = None,
+    record_ids: Sequence[str] | None = None,
+    about: Sequence[str] | None = None,
     since_segment: int = 1,
 ) -> Iterator[Reader]:
     """Open the ledger as it is now. `needed`: the views beyond `entries`, those they build on included.
 
-    run_id, record_ids: only entries of this run, about these records. since_segment: only segments from this one on. Raises LedgerError
-    when there is no ledger.
+    run_id, record_ids: only entries of this run, about these records. about: only segments that speak of these intents or runs
+    (`index.run_name`). since_segment: only segments from this one on. Raises LedgerError when there is no ledger.
     """
     folder = folder_of(ledger)
+    names = [*(record_ids or ()), *(about or ())]
     try:
         head, paths = files.snapshot(folder, after=since_segment - 1)
         if not head:
             raise LedgerError(f"{folder}: no ledger here (no segments); name the folder that holds `segments`")
-        with duckdb.connect(config=views.CONFIG) as connection:
+        if names and isinstance(ledger, Ledger):
+            paths = ledger.index.about(paths, names)
+        with _database().cursor() as connection:
             connection.execute("SET TimeZone = 'UTC'")
-            # With no file left to read, the last one still gives the columns; the condition then lets no row of it through.
-            listed = paths or [files.numbered(folder / files.SEGMENTS)[-1][1]]
-            _choose(connection, listed, none=not paths, run_id=run_id, record_ids=record_ids)
+            _choose(connection, folder, paths, run_id=run_id, record_ids=record_ids)
             script = views.statements(views.views_script(folder, entries="FROM chosen"))
             for name in ("entries", *needed):
-                connection.execute(script[name])
+                connection.execute(_temporary(script[name]))
             yield Reader(head, connection)
     except (OSError, duckdb.IOException) as error:
         raise LedgerUnavailableError(
@@ -70,18 +74,42 @@ def reading(
         ) from error
 
 
+@cache
+def _database() -> duckdb.DuckDBPyConnection:
+    """One empty in-memory database for the process; every reading is a cursor of its own, with temporary views nobody else sees."""
+    return duckdb.connect(config=views.CONFIG)
+
+
+os.register_at_fork(after_in_child=_database.cache_clear)
+
+
+def _temporary(statement: str) -> str:
+    return statement.replace("CREATE VIEW", "CREATE TEMP VIEW", 1).replace("CREATE MACRO", "CREATE TEMP MACRO", 1)
+
+
 def _choose(
-    connection: duckdb.DuckDBPyConnection, paths: Sequence[Path], *, none: bool, run_id: str | None, record_ids: Iterable[str] | None
+    connection: duckdb.DuckDBPyConnection,
+    folder: Path,
+    paths: Sequence[Path],
+    *,
+    run_id: str | None,
+    record_ids: Sequence[str] | None,
 ) -> None:
-    entries = connection.read_parquet([str(path) for path in paths])
-    if none:
-        entries = entries.filter("false")
+    """The entries that the views stand on, as `chosen`."""
+    # With no file to read, the last one still gives the columns; the condition then lets no row of it through.
+    listed = paths or [files.numbered(folder / files.SEGMENTS)[-1][1]]
+    conditions = [] if paths else ["false"]
     if run_id is not None:
-        entries = entries.filter(duckdb.ColumnExpression("run_id") == duckdb.ConstantExpression(run_id))
+        conditions.append(f"run_id = {_quoted(run_id)}")
+    where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+    rows = f"read_parquet([{', '.join(_quoted(str(path)) for path in listed)}]){where}"
     if record_ids is None:
-        entries.create_view("chosen")
+        connection.execute(f"CREATE TEMP VIEW chosen AS FROM {rows}")
         return
     # One pass over the files picks the few entries that several questions are then asked about.
     connection.register("wanted", pa.table({"record_id": pa.array(sorted(set(record_ids)), pa.string())}))
-    entries.create_view("of_the_run")
-    connection.execute("CREATE TEMP TABLE chosen AS FROM of_the_run e SEMI JOIN wanted w ON w.record_id = e.record_id")
+    connection.execute(f"CREATE TEMP TABLE chosen AS FROM (FROM {rows}) e SEMI JOIN wanted w ON w.record_id = e.record_id")
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

@@ -24,6 +24,7 @@ from sinks import durable
 from sinks.errors import HeadMovedError, KeyMissingError, LedgerUnavailableError
 from sinks.ledger import files, views
 from sinks.ledger.entry import Entry, Event
+from sinks.ledger.index import SegmentIndex
 from sinks.ledger.keys import Keys, default_path
 from sinks.ledger.schema import DICTIONARY_COLUMNS, SCHEMA_VERSION, to_table, with_sequence
 from sinks.ledger.sources import prepare_sources
@@ -39,6 +40,7 @@ class Ledger:
     def __init__(self, path: Path, keys: Keys) -> None:
         self.path = path
         self.keys = keys
+        self.index = SegmentIndex()
         self._last_seq = {0: 0}  # of the segment seen last; a segment never changes
 
     @classmethod

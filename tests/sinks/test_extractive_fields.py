@@ -33,8 +33,12 @@ Attending: Dr. Ada Quill
 """
 
 
-def schema(required: bool = True, **properties: Any) -> dict[str, Any]:
-    return {"type": "object", "properties": properties, "required": list(properties) if required else [], "additionalProperties": False}
+def schema(**properties: Any) -> dict[str, Any]:
+    return optional(**properties) | {"required": list(properties)}
+
+
+def optional(**properties: Any) -> dict[str, Any]:
+    return {"type": "object", "properties": properties, "additionalProperties": False}
 
 
 @pytest.mark.parametrize(
@@ -89,7 +93,7 @@ def test_finds(text: str, name: str, part: dict[str, Any], expected: object) -> 
     ],
 )
 def test_what_is_missing_is_not_made_up(part: dict[str, Any], expected: dict[str, Any]) -> None:
-    assert extract_fields(schema(required=False, policy_holder=part), "Nothing of the kind stands here.") == expected
+    assert extract_fields(optional(policy_holder=part), "Nothing of the kind stands here.") == expected
 
 
 def test_a_required_list_may_be_empty() -> None:
@@ -120,7 +124,7 @@ def test_definitions_are_followed() -> None:
 
 
 def test_a_date_of_birth_is_not_the_date() -> None:
-    form = schema(required=False, date={"type": "string", "format": "date"})
+    form = optional(date={"type": "string", "format": "date"})
     assert extract_fields(form, "Date of birth: 1984-12-03\nName: Ines Calder") == {}
     assert extract_fields(form, "Born 1984-12-03.\nWritten 2024-02-01.") == {"date": "2024-02-01"}
 
@@ -168,8 +172,7 @@ def test_labels_go_from_exact_to_vague() -> None:
 
 @pytest.mark.parametrize("unit", [" ", "\n", "12", "a@", "a-1", "Aa ", "Name: ", "(", "1,", "Date "], ids=repr)
 def test_hostile_texts_end(unit: str) -> None:
-    form = schema(
-        required=False,
+    form = optional(
         name={"type": "string"},
         date={"type": "string", "format": "date"},
         amount={"type": "number"},

@@ -14,8 +14,8 @@ from sinks.errors import EndpointError, GateError, RejectedError
 from sinks.extraction import engine
 from sinks.lanes.extractive import ExtractiveLane, answer_row
 from sinks.lanes.spool_results import decode_results, encode_result
-from sinks.request import Part, Prompt, TaskKind
 from sinks.request import Message as PromptMessage
+from sinks.request import Part, Prompt, TaskKind
 from sinks.shard import ClearedShard, LaneResult
 
 INTENT = "a1b2c3d4e5f60718293a4b5c6d7e8f90"

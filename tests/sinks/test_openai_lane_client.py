@@ -199,6 +199,19 @@ def test_the_environment_changes_nothing(serve: Callable[[], Server], monkeypatc
         assert "from-environment" not in json.dumps(seen.headers)
 
 
+def test_a_cloud_endpoint_ignores_proxies_from_the_environment(serve: Callable[[], Server], monkeypatch: pytest.MonkeyPatch) -> None:
+    stranger = serve()
+    for name in ("HTTPS_PROXY", "ALL_PROXY", "https_proxy", "all_proxy"):
+        monkeypatch.setenv(name, stranger.url)
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.setenv(name, "")
+    client = OpenAIBatches(OpenAIOptions(name="test", base_url="https://127.0.0.1:1/v1", api_key="k", timeout_s=2.0))
+    with pytest.raises(RejectedError, match="unreachable"):
+        create(client)
+    client.close()
+    assert stranger.seen == []
+
+
 def test_without_a_secret_no_key_is_taken_from_the_environment(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "from-environment")
     client = OpenAIBatches(OpenAIOptions(name="test", base_url=f"{server.url}/v1", api_key="", timeout_s=2.0, local=True))

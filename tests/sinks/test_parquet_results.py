@@ -97,6 +97,13 @@ def test_roots_are_named_by_class(classes: tuple[str, ...], expected: str) -> No
     assert root_name(classes) == expected
 
 
+@pytest.mark.parametrize(
+    ("classes", "expected"), [(("NPI",), "restricted"), (("CLEAN",), "clean"), ((), "clean")], ids=["restricted", "clean", "none"]
+)
+def test_a_partial_scan_names_no_root_of_its_own(classes: tuple[str, ...], expected: str) -> None:
+    assert root_name(classes, partial=True) == expected
+
+
 def test_a_root_of_very_many_classes_still_fits_a_file_name() -> None:
     names = [f"CLASS_{number:034}" for number in range(20)]
     assert len(root_name(names)) < 255

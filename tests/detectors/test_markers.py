@@ -1,0 +1,105 @@
+import pytest
+
+import detectors
+from detectors.detector import DetectorSet
+from detectors.document import Document
+from detectors.scan import scan
+
+FOOTER = (
+    "\n\nThis e-mail and any attachments may contain privileged and confidential information and attorney work product. If you are not the "
+    "intended recipient, notify the sender and delete this message.\n"
+)
+CODE = "import os\n\ndef mix(a, b):\n    total = a + b;\n    return total\n\nclass Mixer(object):\n    size = 4\n"
+
+
+@pytest.fixture(scope="module")
+def loaded() -> DetectorSet:
+    return detectors.load()
+
+
+def markers(loaded: DetectorSet, text: str, metadata: dict[str, str] | None = None) -> frozenset[str]:
+    return next(scan([Document(record_id="r", text=text, source="s", metadata=metadata or {})], loaded)).markers
+
+
+RAISED = [
+    ("privilege_header", "PRIVILEGED AND CONFIDENTIAL\nATTORNEY-CLIENT COMMUNICATION\n\nWe looked at the filing."),
+    ("privilege_header", "Subject: Privileged & confidential - attorney-client privilege\n\nSee below."),
+    ("work_product", "Work product. Prepared in anticipation of litigation.\nInterview notes."),
+    ("counsel_participant", "From: Jane Roe\nTo: Omar Diaz (Pell, Osborne & Tate LLP)\nSubject: lease\n\nHi"),
+    ("counsel_participant", "From: jroe@harborlaw.com\nTo: odiaz@example.org\n\nDraft attached."),
+    ("counsel_participant", "Please call me.\n\nVictoria Price\nAssistant General Counsel\n"),
+    ("counsel_participant", "To: Eric Weaver (Duncan Hale & Partners)\n\nHello"),
+    ("advice", "Following our call, my legal advice is to settle."),
+    ("advice", "Can you tell us whether we are exposed on the supply agreement?"),
+    ("proprietary_header", "# PROPRIETARY AND CONFIDENTIAL. Unauthorized copying of this file is prohibited.\n" + CODE),
+    ("confidential_marking", "CONFIDENTIAL - INTERNAL\nMinutes follow"),
+    ("confidential_marking", "Roadmap FY2027 (company confidential): do not forward outside the company."),
+    ("board_material", "Minutes of the management committee, 7 December\nPresent: Joseph Goodman\n1. Approved the plan."),
+    ("unreleased_financials", "Preliminary Q2 results (unaudited, board only): revenue 160.0m. Blackout period in force."),
+    ("roadmap", "Roadmap (company confidential): Ridgeline ships in Q3, price 90 per seat. Keep this inside."),
+    ("secret_formula", "Internal only. Formulation Nimbus: stage one at 232 C for 59 minutes; our trade secret, do not share."),
+    ("source_code", CODE),
+    ("open_licence", "Licensed under the Apache License, Version 2.0"),
+    ("privilege_disclaimer", "Lunch on Friday?" + FOOTER),
+    ("published_document", "FOR IMMEDIATE RELEASE\nHarbor Tools opens a store."),
+    ("customer_relation", "Thank you for your payment on your loan."),
+    ("person_table", "name,balance\nJane Roe,10\n"),
+    ("finance_table", "name,balance\nJane Roe,10\n"),
+    ("health_table", "patient | diagnosis | ward\nJane Roe | asthma | 4\n"),
+    ("sensitivity_label", "Sensitivity: Company-Confidential\n\nHello"),
+]
+
+
+@pytest.mark.parametrize(("marker", "text"), [pytest.param(*case, id=f"{case[0]}-{index}") for index, case in enumerate(RAISED)])
+def test_raised(loaded: DetectorSet, marker: str, text: str) -> None:
+    assert marker in markers(loaded, text)
+
+
+NOT_RAISED = [
+    ("privilege_header", "Lunch on Friday?" + FOOTER),
+    ("work_product", "Lunch on Friday?" + FOOTER),
+    ("confidential_marking", "Lunch on Friday?" + FOOTER),
+    ("privilege_header", "The court ordered the parties to file a privilege log."),
+    ("work_product", "The opinion discusses the work product doctrine at length."),
+    ("advice", "This newsletter is not legal advice."),
+    ("counsel_participant", "The city council met; counsel for the plaintiff argued that the log was late and the court agreed with it."),
+    ("confidential_marking", "He kept it confidential for years and then told everyone in a long and widely read book."),
+    ("board_material", "The board approved the plan, the newspaper said."),
+    ("unreleased_financials", "The company reported Q1 revenue of 301.8 million in its press release."),
+    ("roadmap", "Our public roadmap says that version 4 ships in March."),
+    ("secret_formula", "Bake the dough at 232 C for 59 minutes; a recipe for six."),
+    ("source_code", "We met at noon. The weather was fine; nobody minded."),
+    ("person_table", "Lunch, then coffee\nand cake, they said\n"),
+    ("person_table", "product name,price\nhammer,4\n"),
+    ("sensitivity_label", "Sensitivity: Non-Confidential\n\nHello"),
+    ("customer_relation", "The shop has many visitors."),
+]
+
+
+@pytest.mark.parametrize(("marker", "text"), [pytest.param(*case, id=f"{case[0]}-{index}") for index, case in enumerate(NOT_RAISED)])
+def test_not_raised(loaded: DetectorSet, marker: str, text: str) -> None:
+    assert marker not in markers(loaded, text)
+
+
+def test_a_footer_cancels_only_what_stands_in_it(loaded: DetectorSet) -> None:
+    found = markers(loaded, "PRIVILEGED AND CONFIDENTIAL\n\nWe advise you to settle." + FOOTER)
+    assert {"privilege_header", "privilege_disclaimer"} <= found
+
+
+def test_a_licence_below_a_proprietary_header_cancels_nothing(loaded: DetectorSet) -> None:
+    found = markers(loaded, "# Proprietary and confidential\n# Parts under the MIT License\n" + CODE)
+    assert {"proprietary_header", "open_licence"} <= found
+
+
+@pytest.mark.parametrize(
+    ("metadata", "marker"),
+    [
+        pytest.param({"msip_labels": "Confidential \\ Finance"}, "sensitivity_label", id="msip"),
+        pytest.param({"sensitivity": "restricted"}, "sensitivity_label", id="sensitivity"),
+        pytest.param({"from": "A. Hale <hale@harborlaw.com>"}, "counsel_participant", id="sender"),
+        pytest.param({"subject": "Privileged and confidential"}, "privilege_header", id="subject"),
+        pytest.param({"patient_name": "x"}, "person_table", id="column"),
+    ],
+)
+def test_metadata(loaded: DetectorSet, metadata: dict[str, str], marker: str) -> None:
+    assert marker in markers(loaded, "Hello there.", metadata)

@@ -1,0 +1,99 @@
+import base64
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from detectors.normalize import INVISIBLE, normalize
+from detectors.offsets import Rewrite
+
+SSN = "123-45-6789"
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        pytest.param("1\u200b23-45-67\u200b89", SSN, id="zero-width"),
+        pytest.param("123\u201345\u20116789", SSN, id="dashes"),
+        pytest.param("\uff11\uff12\uff13\uff0d\uff14\uff15\uff0d\uff16\uff17\uff18\uff19", SSN, id="full-width"),
+        pytest.param("\u0661\u0662\u0663-\u0664\u0665-\u0666\u0667\u0668\u0669", SSN, id="arabic-digits"),
+        pytest.param("\U0001d7cf\U0001d7d0\U0001d7d1-45-6789", SSN, id="mathematical-digits"),
+        pytest.param("\u0405ocial", "Social", id="cyrillic-in-latin-word"),
+        pytest.param("Please read the \u041c\u0415\u041c\u041e today", "Please read the MEMO today", id="look-alike-word"),
+        pytest.param("1 2 3 - 4 5 - 6 7 8 9", "123456789", id="spaced-out"),
+        pytest.param("123-45-\n6789", SSN, id="line-broken"),
+        pytest.param("123-45-67=\n89", SSN, id="quoted-printable-break"),
+        pytest.param("one two three dash four five dash six seven eight nine", SSN, id="spelled"),
+        pytest.param("ONE-TWO-THREE-FOUR-FIVE-SIX-SEVEN-EIGHT-NINE", "123456789", id="spelled-capitals"),
+        pytest.param("cafe\u0301 \ufb01n", "caf\u00e9 fin", id="combining-and-ligature"),
+    ],
+)
+def test_one_spelling_for_what_looks_the_same(written: str, read: str) -> None:
+    assert normalize(written).text == read
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("one or two of three", id="few-digit-words"),
+        pytest.param("scores 4 5 6", id="few-digits"),
+        pytest.param("\u041f\u0440\u0438\u0432\u0435\u0442, \u043a\u0430\u043a \u0434\u0435\u043b\u0430", id="russian-stays-russian"),
+        pytest.param("caf\u00e9 M\u00fcller", id="accents"),
+        pytest.param("Totals\n12-\nitems", id="hyphen-without-digits"),
+    ],
+)
+def test_ordinary_text_is_left_alone(text: str) -> None:
+    assert normalize(text).text == text
+
+
+@given(st.text(max_size=200))
+def test_offsets_stay_inside_the_original(text: str) -> None:
+    normalized = normalize(text)
+    for index in range(len(normalized.text)):
+        start, end = normalized.original(index, index + 1)
+        assert 0 <= start <= end <= len(text)
+
+
+@given(
+    before=st.text(alphabet="abc \u00e9\u0301\u200b\u0430\n", max_size=40),
+    noise=st.lists(st.sampled_from(["", "\u200b", "\u2060", "\ufeff", "\u00ad"]), min_size=11, max_size=11),
+    after=st.text(alphabet="xyz \u00fc\ufb01\u200d", max_size=40),
+)
+def test_a_hidden_number_maps_back_to_where_it_stands(before: str, noise: list[str], after: str) -> None:
+    hidden = "".join(mark + character for mark, character in zip(noise, SSN, strict=True))
+    text = before + " " + hidden + " " + after
+    normalized = normalize(text)
+    place = normalized.text.find(SSN)
+    assert place >= 0
+    start, end = normalized.original(place, place + len(SSN))
+    assert INVISIBLE.sub("", text[start:end]) == SSN
+
+
+@given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 5), st.text(max_size=4)), max_size=5), st.text(min_size=40, max_size=40))
+def test_a_rewrite_maps_what_it_kept_character_for_character(edits: list[tuple[int, int, str]], source: str) -> None:
+    rewrite, taken, kept = Rewrite(source), 0, []
+    for start, length, new in sorted(edits):
+        if start >= taken:
+            kept.append((taken, start))
+            rewrite.replace(start, start + length, new)
+            taken = start + length
+    text, offsets = rewrite.finish()
+    if not rewrite.changed:
+        return
+    assert offsets.length == len(text)
+    for target, (start, end) in zip(offsets.targets, offsets.sources, strict=True):
+        if (start, end) in kept:
+            assert text[target : target + end - start] == source[start:end]
+
+
+def test_a_decoded_run_stands_for_the_whole_run() -> None:
+    run = base64.b64encode(b"Patient Jane Roe, SSN 123-45-6789").decode()
+    text = f"attachment follows {run} end"
+    normalized = normalize(text)
+    place = normalized.text.find(SSN)
+    start, end = normalized.original(place, place + len(SSN))
+    assert text[start:end] == run
+
+
+def test_a_normalized_text_shows_nothing_in_its_repr() -> None:
+    assert "Roe" not in repr(normalize("Jane R\u200boe 123-45-6789"))
