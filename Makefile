@@ -36,7 +36,7 @@ run: $(STAMP) ## the bundled inbox, from raw files to results and ledger, in ./o
 	@$(BIN)/waybill run examples/nightly.yaml --out $(OUT)
 
 test: $(STAMP) ## every test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto
 
 check: $(STAMP) ## lint, types, import rules, the policy itself
 	$(BIN)/ruff check .

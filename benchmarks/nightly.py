@@ -46,6 +46,15 @@ FILLER = (
     "The next edition will appear when the new season begins.",
 )
 RUNS = 5
+MOST_OVERHEAD = 15.0
+MOST_GROWTH = 1.3
+JOB = """name: bench
+source: {path: letters.jsonl}
+task: {kind: summarize}
+output: results
+ledger: ledger
+batch_size: 500
+"""
 
 
 def generate(path: Path, documents: int) -> None:
@@ -59,7 +68,8 @@ def generate(path: Path, documents: int) -> None:
                 "number": str(chance.randrange(10**7, 10**8)),
                 "short": f"{chance.randrange(1000):03d}",
             }
-            sentences = [frame.format(**values) for frame in frames] + [f"{chance.choice(FILLER)[:-1]} ({chance.randrange(9999)})." for _ in range(8)]
+            filler = [f"{chance.choice(FILLER)[:-1]} ({chance.randrange(9999)})." for _ in range(8)]
+            sentences = [frame.format(**values) for frame in frames] + filler
             file.write(json.dumps({"id": f"letter-{ordinal}", "text": "\n".join(sentences)}) + "\n")
 
 
@@ -68,18 +78,15 @@ def night(folder: Path, documents: int) -> dict[str, float]:
     folder.mkdir()
     generate(folder / "letters.jsonl", documents)
     job = folder / "job.yaml"
-    job.write_text(
-        "name: bench\nsource: {path: letters.jsonl}\ntask: {kind: summarize}\noutput: results\nledger: ledger\nbatch_size: 500\n", encoding="utf-8"
-    )
+    job.write_text(JOB, encoding="utf-8")
     command = [str(Path(sys.executable).parent / "waybill"), "run", str(job), "--json"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        lines = process.stdout.read().splitlines()
-        _, status, usage = os.wait4(process.pid, 0)
+    report = folder / "report.json"
+    with report.open("w") as output, subprocess.Popen(command, stdout=output, stderr=subprocess.DEVNULL) as process:
+        _, status, usage = os.wait4(process.pid, 0)  # the peak of this process alone; the emulator is the provider's
         process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         sys.exit(f"bench: waybill run ended with {process.returncode}")
-    return json.loads(lines[-1]) | {"peak_mib": usage.ru_maxrss / 1024}
+    return json.loads(report.read_text().splitlines()[-1]) | {"peak_mib": usage.ru_maxrss / 1024}
 
 
 def main() -> None:
@@ -100,10 +107,10 @@ def main() -> None:
                 value=statistics.median(run["documents"] / run["seconds"] for run in small), unit="documents/s"
             ),
             f"documents/s, {arguments.large:,} documents": Figure(value=large["documents"] / large["seconds"], unit="documents/s"),
-            "time outside detection and inference": Figure(value=overhead, unit="%", target="<= 15", met=overhead <= 15),
+            "time outside detection and inference": Figure(value=overhead, unit="%", target="<= 15", met=overhead <= MOST_OVERHEAD),
             f"peak memory, {arguments.small:,} documents": Figure(value=statistics.median(run["peak_mib"] for run in small), unit="MiB"),
             f"peak memory, {arguments.large:,} documents": Figure(value=large["peak_mib"], unit="MiB"),
-            "peak memory, large over small": Figure(value=ratio, unit="x", target="<= 1.3", met=ratio <= 1.3),
+            "peak memory, large over small": Figure(value=ratio, unit="x", target="<= 1.3", met=ratio <= MOST_GROWTH),
         },
     )
 

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 RESULTS = Path(__file__).parent / "results"
+WHOLE = 100  # from here on, decimals say nothing
 REPORTED = ("waybill", "duckdb", "presidio-analyzer", "pyarrow", "spacy", "sumy")
 
 
@@ -39,7 +40,7 @@ def write(name: str, figures: dict[str, Figure]) -> None:
         table.add_column(column, justify="right" if column == "value" else "left")
     for label, figure in figures.items():
         met = "" if figure.met is None else ("yes" if figure.met else "NO")
-        table.add_row(label, f"{figure.value:,.3g}" if figure.value < 1000 else f"{figure.value:,.0f}", figure.unit, figure.target or "", met)
+        table.add_row(label, f"{figure.value:,.{0 if figure.value >= WHOLE else 2}f}", figure.unit, figure.target or "", met)
     Console().print(table)
     RESULTS.mkdir(exist_ok=True)
     report = {

@@ -7,17 +7,22 @@ the same logical date). Runs every quarter of an hour beside the nightly flow; n
 from __future__ import annotations
 
 import flows.prefect_settings  # isort: skip  # noqa: F401 - before Prefect reads its environment
+import logging
 from dataclasses import replace
 
 from prefect import flow
 
+from flows.boundary import codes_only
 from flows.errors import BatchFailedError
 from flows.job import load_job
 from flows.night import NightOptions
 from flows.nightly import run_night
 from flows.progress import Progress
 from flows.report import NightReport
+from sinks.errors import AlreadyRunningError
 from sinks.ledger.queries import job_runs, open_intents
+
+LOGGER = logging.getLogger("waybill")
 
 
 def collect_job(options: NightOptions, *, progress: Progress | None = None) -> list[NightReport]:
@@ -35,10 +40,12 @@ def collect_job(options: NightOptions, *, progress: Progress | None = None) -> l
 
 @flow(name="collect", persist_result=False, log_prints=False)
 def collect(job: str, out: str | None = None) -> None:
-    """The scheduled collection."""
-    try:
-        reports = collect_job(NightOptions(job=job, out=out, wait=False, scheduled=True))
-    except Exception as error:  # noqa: BLE001 - the boundary to Prefect
-        raise BatchFailedError(type(error).__name__) from None  # Prefect stores the text of exceptions (invariant 5)
+    """The scheduled collection. While a night of the job runs there is nothing to do: it collects by itself."""
+    with codes_only():
+        try:
+            reports = collect_job(NightOptions(job=job, out=out, wait=False, scheduled=True))
+        except AlreadyRunningError as error:
+            LOGGER.info("%s", error)
+            return
     if any(report.refused for report in reports):
         raise BatchFailedError("gate_refused")

@@ -95,10 +95,10 @@ def wait_for_results(night: Night) -> bool:
         if again:
             return True
         waiting = [intent for intent in open_intents(night.ledger, night.run_id) if intent.provider_job_id is not None]
-        if not waiting or not night.options.wait or all(_overdue(night, intent) for intent in waiting):
+        if not waiting or not night.waits or all(_overdue(night, intent) for intent in waiting):
             return False
         pending = run_counts(night.ledger, night.run_id).pending
-        night.progress.stage(f"waiting for {pending} cloud results")
+        night.progress.stage(f"waiting for {pending} results")
         with night.timed("inference"):
             time.sleep(poll_s)
         poll_s = min(poll_s * 2, night.job.poll_s)

@@ -4,6 +4,7 @@
     ├── JobError            the job file, or a table that it names, cannot be used: nothing was handed over
     ├── RenderError         the prompt template cannot be used
     ├── ScheduleError       a scheduled run was refused before it began
+    ├── PrefectUnreachableError  the Prefect server that the environment names does not answer
     └── BatchFailedError    a batch failed; carries a reason code, because Prefect stores the text of exceptions
 
 Messages say what, where and what to do. They carry ids, codes, paths and counts, never document text (invariant 5).
@@ -26,6 +27,10 @@ class RenderError(FlowError):
 
 class ScheduleError(FlowError):
     """A scheduled run was refused before it began: the job states what a schedule must not do."""
+
+
+class PrefectUnreachableError(FlowError):
+    """A Prefect API is configured, and does not answer."""
 
 
 class BatchFailedError(FlowError):

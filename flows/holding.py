@@ -34,10 +34,19 @@ def held_now(ledger: Ledger | Path, *, reason: str | None = None, failed: bool =
     return table.append_column("source", pa.array(sources, pa.string()))
 
 
-def release(path: Path, *, records: Sequence[str], reason: str | None, failed: bool, actor: str, now: datetime) -> tuple[int, list[str]]:
+def release(
+    path: Path,
+    *,
+    records: Sequence[str],
+    reason: str | None,
+    failed: bool,
+    actor: str,
+    now: datetime,
+    keys: Path | None = None,
+) -> tuple[int, list[str]]:
     """Release held records, by id or by reason, or all of them; returns how many, and the ids that were not held."""
-    ledger = Ledger.open(path)
-    waiting = {row["record_id"]: row for row in held_now(ledger, reason=reason, failed=failed).to_pylist() if row["state"] != "ambiguous"}
+    waiting = {row["record_id"]: row for row in held_now(path, reason=reason, failed=failed).to_pylist() if row["state"] != "ambiguous"}
+    ledger = Ledger.open(path, keys=keys)  # only now: asking about a ledger that is not there must not make one
     chosen = [record for record in records if record in waiting] if records else list(waiting)
     ledger.commit(
         [

@@ -214,13 +214,13 @@ class Job(_Strict):
 
     @property
     def spool(self) -> Path:
-        """Frozen shards and worker files (mode 0700), beside the results."""
-        return self.output.parent / "spool"
+        """Frozen shards and worker files (mode 0700), beside the results; one folder a job, because a job cleans up its own."""
+        return self.output.parent / "spool" / self.name
 
     @property
     def emulator_state(self) -> Path:
         """Where the stand-in provider keeps what it received."""
-        return self.output.parent / "emulator"
+        return self.output.parent / "emulator" / self.name
 
 
 def load_job(path: Path, *, out: Path | None = None) -> Job:

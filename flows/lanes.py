@@ -13,15 +13,18 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from flows.errors import JobError, ScheduleError
 from flows.job import Job
+from policies.load import DEFAULT_REGISTRY
 from policies.model import Endpoint, Lane
 from sinks.lanes import Lane as LaneEngine
 
 EMULATOR = "emulator"
 EMULATOR_KEY = "emulator"
+ENGINES = ("extractive", "openai_batch", "vllm_offline")
 LOGGER = logging.getLogger("waybill")
 
 
@@ -51,18 +54,50 @@ def _named(job: Job, registry: Mapping[str, Endpoint], name: str, lane: Lane) ->
     return endpoint
 
 
+def check_usable(job: Job, endpoints: Sequence[Endpoint]) -> None:
+    """Find out what an endpoint lacks before anything is opened: its engine, its key, its interpreter. Raises JobError."""
+    for endpoint in endpoints:
+        if endpoint.engine not in ENGINES:
+            raise _no_engine(endpoint, job)
+        if endpoint.engine == "vllm_offline":
+            _interpreter(endpoint, job)
+        _secret(endpoint, job)
+
+
 def start_endpoints(job: Job, endpoints: Sequence[Endpoint], stack: ExitStack) -> list[Endpoint]:
-    """Give the emulator its address by starting it; it stops when `stack` closes."""
+    """Give the emulator its address by starting it; it stops when `stack` closes.
+
+    Its endpoint's settings say how it behaves: `emulator_delay_s` (each batch takes so long at the least), `emulator_faults` (the
+    path of a fault plan, see `sinks/emulator/faults.py`).
+    """
     from sinks.emulator.process import start_emulator  # noqa: PLC0415 - a job without an emulator does not need it
 
     started = []
     for endpoint in endpoints:
         if endpoint.provider == EMULATOR and not endpoint.base_url:
-            running = stack.enter_context(start_emulator(job.emulator_state))
+            running = stack.enter_context(start_emulator(job.emulator_state, faults=_faults(endpoint, job), delay_s=_delay_s(endpoint, job)))
             started.append(replace(endpoint, base_url=running.base_url))
         else:
             started.append(endpoint)
     return started
+
+
+def _delay_s(endpoint: Endpoint, job: Job) -> float:
+    value = endpoint.settings.get("emulator_delay_s", 0.0)
+    if not isinstance(value, int | float) or value < 0:
+        raise JobError(f"{job.registry}: {endpoint.name}: settings.emulator_delay_s: expected seconds, found {value!r}")
+    return float(value)
+
+
+def _faults(endpoint: Endpoint, job: Job) -> Path | None:
+    """The fault plan; a relative path is relative to the registry."""
+    value = endpoint.settings.get("emulator_faults")
+    if value is None:
+        return None
+    path = (job.registry or DEFAULT_REGISTRY).parent / str(value)
+    if not path.is_file():
+        raise JobError(f"{job.registry}: {endpoint.name}: settings.emulator_faults: expected a file, found none at {path}")
+    return path
 
 
 def build_lane(endpoint: Endpoint, job: Job, stages: dict[str, float]) -> LaneEngine:
@@ -81,12 +116,20 @@ def build_lane(endpoint: Endpoint, job: Job, stages: dict[str, float]) -> LaneEn
     elif endpoint.engine == "vllm_offline":
         from sinks.lanes.vllm_offline import VllmOfflineLane  # noqa: PLC0415
 
-        if job.engine.python is None:
-            raise JobError(f"{job.file}: engine.python: endpoint {endpoint.name!r} needs the interpreter of an environment with vLLM")
-        lane = VllmOfflineLane(job.spool, python=job.engine.python)
+        lane = VllmOfflineLane(job.spool, python=_interpreter(endpoint, job))
     else:
-        raise JobError(f"{job.file}: endpoint {endpoint.name!r} needs the engine {endpoint.engine}, which this version does not have yet")
+        raise _no_engine(endpoint, job)
     return _Timed(lane, stages)
+
+
+def _no_engine(endpoint: Endpoint, job: Job) -> JobError:
+    return JobError(f"{job.file}: endpoint {endpoint.name!r} needs the engine {endpoint.engine}, which this version does not have yet")
+
+
+def _interpreter(endpoint: Endpoint, job: Job) -> Path:
+    if job.engine.python is None:
+        raise JobError(f"{job.file}: engine.python: endpoint {endpoint.name!r} needs the interpreter of an environment with vLLM")
+    return job.engine.python
 
 
 def _secret(endpoint: Endpoint, job: Job) -> str:

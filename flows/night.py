@@ -19,7 +19,7 @@ from detectors.document import Demand, Document, Evidence
 from detectors.scan import scan
 from flows.errors import JobError
 from flows.job import Job, load_job
-from flows.lanes import build_lane, choose_endpoints, start_endpoints
+from flows.lanes import EMULATOR, build_lane, check_usable, choose_endpoints, start_endpoints
 from flows.progress import Progress, SilentProgress
 from flows.render import load_prompt
 from flows.runs import begin_run, choose_run
@@ -102,6 +102,12 @@ class Night:
         """The day on which registry facts are judged: the real one, whatever the logical date."""
         return datetime.now(UTC).date()
 
+    @property
+    def waits(self) -> bool:
+        """Whether to stay until the cloud has finished. The emulator stops with the run: without staying, nothing would come of it."""
+        unattended = self.options.scheduled or self.options.collect_only
+        return self.options.wait or (unattended and any(endpoint.provider == EMULATOR for endpoint in self.endpoints))
+
     def lane(self, endpoint: Endpoint) -> LaneEngine:
         """The engine behind an endpoint."""
         return self.lanes[endpoint.name]
@@ -136,9 +142,7 @@ class Night:
         state = self.states.get(document.record_id)
         if state is None:
             return not self.is_unchanged(document)
-        # A local hand-over without an outcome was interrupted and is simply attempted again; a cloud one is looked for first.
-        under_way = state.state in IN_FLIGHT and state.lane != Lane.LOCAL
-        return state.state not in SETTLED and not under_way
+        return state.state not in SETTLED | IN_FLIGHT
 
     def is_unchanged(self, document: Document) -> bool:
         """Whether an earlier night of this job has a result for this very text under this very template."""
@@ -174,16 +178,17 @@ def open_night(options: NightOptions, progress: Progress | None = None) -> Itera
     with ExitStack() as stack:
         policy, registry = load_rulebook(job.policy_path, job.registry or DEFAULT_REGISTRY)
         prompt = load_prompt(job)
+        endpoints = choose_endpoints(job, registry, scheduled=options.scheduled)
+        check_usable(job, endpoints)
+        day = logical_date(options)
         progress.stage("loading detectors")
         detectors = load(ner=policy.ner)
-        endpoints = choose_endpoints(job, registry, scheduled=options.scheduled)
         check_policy(policy, endpoints, detectors)
         check_template(prompt, policy, detectors, job)
         check_duplicates(job)
         ledger = Ledger.open(job.ledger.path, keys=job.ledger_keys)
         # A scheduled night and a collection begin in the same second every quarter of an hour: the night waits its turn.
         stack.enter_context(one_runner(job.ledger.path, job.name, wait=options.scheduled and not options.collect_only))
-        day = logical_date(options)
         run_id = options.run_id or choose_run(ledger, job, logical_date=day, reprocess=options.reprocess or job.reprocess)
         begin_run(ledger, job, run_id, policy=policy, template_hash=prompt.hash, detectors_hash=detectors.hash, logical_date=day)
         endpoints = start_endpoints(job, endpoints, stack)

@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import flows.prefect_settings  # isort: skip  # before Prefect reads its environment
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 
 from prefect import flow, runtime, task
 from prefect.cache_policies import NO_CACHE
 
+from flows.boundary import as_code, codes_only
 from flows.clearing import clear_records, decision_entries
 from flows.closing import close_night
 from flows.collecting import collect_finished, wait_for_results
 from flows.deciding import decide_documents
-from flows.errors import BatchFailedError
+from flows.errors import BatchFailedError, PrefectUnreachableError
 from flows.night import Night, NightOptions, open_night, opened
 from flows.progress import Progress
 from flows.report import NightReport
@@ -58,22 +59,39 @@ def run_now(options: NightOptions, progress: Progress) -> NightReport:
     """What `waybill run` does: the flow, where a Prefect API is configured, else the same night without a server (ADR 0003)."""
     if not flows.prefect_settings.api_is_configured():
         return run_night(options, progress=progress)
-    reports: list[NightReport] = []  # a flow's return value would be stored by Prefect
-    flow(name="nightly", persist_result=False)(lambda: reports.append(run_night(options, progress=progress, each=carry_as_task)))()
+    # What a flow returns or raises is Prefect's to store: the report and the error take another way.
+    reports: list[NightReport] = []
+    errors: list[Exception] = []
+
+    @flow(name="nightly", persist_result=False, log_prints=False)
+    def watched() -> None:
+        try:
+            reports.append(run_night(options, progress=progress, each=carry_as_task))
+        except Exception as error:  # noqa: BLE001 - the boundary to Prefect; it is raised again on this side of it
+            errors.append(error)
+            raise as_code(error) from None
+
+    try:
+        watched(return_state=True)
+    except Exception as error:  # noqa: BLE001 - Prefect's own trouble; the night's is in `errors`
+        if not (reports or errors):
+            raise PrefectUnreachableError(
+                f"the Prefect API did not take the run ({type(error).__name__}): check PREFECT_API_URL, or unset it to run without"
+            ) from None
+    if errors:
+        raise errors[0]
     return reports[0]
 
 
 @flow(name="nightly", persist_result=False, log_prints=False)
 def nightly(job: str, out: str | None = None, *, wait: bool = False, reprocess: bool = False) -> None:
-    """The scheduled night. Its logical date is the day it was scheduled for, so that a late start is still that day's run."""
+    """The scheduled night. Its logical date is the day (UTC) it was scheduled for, so that a late start is still that day's run."""
     scheduled: datetime | None = runtime.flow_run.scheduled_start_time
-    options = NightOptions(
-        job=job, out=out, date=scheduled.date().isoformat() if scheduled else None, wait=wait, reprocess=reprocess, scheduled=True
-    )
-    try:
-        report = run_night(options, each=carry_as_task)
-    except Exception as error:  # noqa: BLE001 - the boundary to Prefect
-        raise BatchFailedError(type(error).__name__) from None  # Prefect stores the text of exceptions (invariant 5)
+    date = scheduled.astimezone(UTC).date().isoformat() if scheduled else None
+    with codes_only():
+        report = run_night(
+            NightOptions(job=job, out=out, date=date, wait=wait, reprocess=reprocess, scheduled=True), each=carry_as_task
+        )
     if report.refused:
         raise BatchFailedError("gate_refused")
 
@@ -81,10 +99,8 @@ def nightly(job: str, out: str | None = None, *, wait: bool = False, reprocess: 
 @task(name="carry-batch", cache_policy=NO_CACHE, persist_result=False, task_run_name="batch-{batch.ordinal}")
 def carry_batch(options: NightOptions, batch: Batch) -> None:
     """One coarse task a batch: paths and ids in, nothing out."""
-    try:
+    with codes_only():
         carry(opened(options), batch)
-    except Exception as error:  # noqa: BLE001 - the boundary to Prefect
-        raise BatchFailedError(type(error).__name__) from None
 
 
 def carry_as_task(night: Night, batch: Batch) -> None:

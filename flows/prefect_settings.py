@@ -17,8 +17,21 @@ QUIET = {
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "90",
 }
 
+TERMINAL = {
+    "PREFECT_LOGGING_LEVEL": "WARNING",
+    # What these report at ERROR is our own error with a traceback; the command says it in one line.
+    "PREFECT_LOGGING_LOGGERS_PREFECT_FLOW_RUNS_LEVEL": "CRITICAL",
+    "PREFECT_LOGGING_LOGGERS_PREFECT_TASK_RUNS_LEVEL": "CRITICAL",
+}
+
 for _name, _value in QUIET.items():
     os.environ.setdefault(_name, _value)
+
+
+def quiet_at_the_terminal() -> None:
+    """Leave the terminal to the command's own lines, and to warnings. Before the first import of Prefect."""
+    for name, value in TERMINAL.items():
+        os.environ.setdefault(name, value)
 
 
 def api_is_configured() -> bool:

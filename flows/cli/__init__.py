@@ -69,23 +69,12 @@ def main(arguments: list[str] | None = None) -> None:
 
 def report(error: Exception) -> int:
     """One line for an error that got this far; returns the exit code."""
-    from flows.errors import FlowError, JobError  # noqa: PLC0415 - keeps `--help` instant
+    from flows.boundary import explain  # noqa: PLC0415 - keeps `--help` instant
+    from flows.errors import JobError, RenderError  # noqa: PLC0415
+    from policies.errors import PolicyFileError  # noqa: PLC0415
 
     if os.environ.get("WAYBILL_TRACEBACK"):
         traceback.print_exception(error)
-        return 1
-    if isinstance(error, (*our_errors(), FlowError)):
-        click.echo(f"waybill: {error}", err=True)
-        return 2 if isinstance(error, JobError) else 1
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    click.echo(f"waybill: unexpected {type(error).__name__} at {frame.filename}:{frame.lineno} (WAYBILL_TRACEBACK=1 shows more)", err=True)
-    return 1
-
-
-def our_errors() -> tuple[type[Exception], ...]:
-    """The roots of the error trees whose messages are written for people and carry no document text."""
-    from detectors.errors import DetectorsError  # noqa: PLC0415
-    from policies.errors import PolicyError  # noqa: PLC0415
-    from sinks.errors import SinkError  # noqa: PLC0415
-
-    return (DetectorsError, PolicyError, SinkError)
+    else:
+        click.echo(f"waybill: {explain(error)}", err=True)
+    return 2 if isinstance(error, (JobError, RenderError, PolicyFileError)) else 1

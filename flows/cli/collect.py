@@ -15,7 +15,10 @@ import click
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a run.")
 def collect(*, job: str, out: str | None, wait: bool, as_json: bool) -> int:
     """Fetch the results of JOB's open cloud batches, of every run. Exit 4 while some are still out."""
-    from flows.collect import collect_job  # noqa: PLC0415 - heavy; `--help` must stay instant
+    from flows.prefect_settings import quiet_at_the_terminal  # noqa: PLC0415 - `--help` must stay instant
+
+    quiet_at_the_terminal()
+    from flows.collect import collect_job  # noqa: PLC0415 - heavy
     from flows.night import NightOptions  # noqa: PLC0415
     from flows.progress import closing_table, watching  # noqa: PLC0415
 

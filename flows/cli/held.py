@@ -33,13 +33,16 @@ def list_held(reason: str | None, ledger: Path, fmt: str) -> None:
 @click.option("--failed", is_flag=True, help="Release failed records too.")
 @click.option("--actor", envvar="USER", default="operator", show_default="the user's name", help="Who releases: an entry in the ledger.")
 @click.option("--ledger", type=click.Path(path_type=Path), default="out/ledger", show_default=True, help="The ledger folder.")
-def retry(*, records: tuple[str, ...], reason: str | None, everything: bool, failed: bool, actor: str, ledger: Path) -> int:
+@click.option("--keys", type=click.Path(path_type=Path), help="The ledger's key folder, where the job names one (`ledger.keys`).")
+def retry(
+    *, records: tuple[str, ...], reason: str | None, everything: bool, failed: bool, actor: str, ledger: Path, keys: Path | None
+) -> int:
     """Release RECORDS (record ids), so that the next run of their job takes them again, under the policy of that day."""
     from flows.holding import release  # noqa: PLC0415
 
     if not (records or reason or everything):
         raise click.UsageError("name record ids, or use --reason CODE or --all")
-    released, unknown = release(ledger, records=records, reason=reason, failed=failed, actor=actor, now=datetime.now(UTC))
+    released, unknown = release(ledger, records=records, reason=reason, failed=failed, actor=actor, now=datetime.now(UTC), keys=keys)
     click.echo(f"{released} records released; the next `waybill run` of their job takes them again")
     for record in unknown:
         click.echo(f"waybill: {record} is not held in {ledger}", err=True)

@@ -25,7 +25,10 @@ def run(
     *, job: str, out: str | None, limit: int | None, no_wait: bool, reprocess: bool, fail_on_held: bool, date: str | None, as_json: bool
 ) -> int:
     """Run JOB now: read, classify, route, collect, write results and ledger. Run it again to resume."""
-    from flows.night import NightOptions  # noqa: PLC0415 - heavy; `--help` must stay instant
+    from flows.prefect_settings import quiet_at_the_terminal  # noqa: PLC0415 - `--help` must stay instant
+
+    quiet_at_the_terminal()
+    from flows.night import NightOptions  # noqa: PLC0415 - heavy
     from flows.nightly import run_now  # noqa: PLC0415
     from flows.progress import closing_table, watching  # noqa: PLC0415
 

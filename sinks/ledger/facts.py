@@ -55,8 +55,11 @@ class RecordFacts:
     clearances: tuple[ClearanceFact, ...] = field(default=())
 
     def clearance(self, clearance_id: str) -> ClearanceFact | None:
-        """The clearance with this id, whatever its condition; None when this record never had it."""
-        return next((one for one in self.clearances if one.clearance_id == clearance_id), None)
+        """The latest clearance with this id, whatever its condition; None when this record never had it.
+
+        Deciding a record anew after a crash voids its clearance and states it again, with the same id and a later place.
+        """
+        return next((one for one in reversed(self.clearances) if one.clearance_id == clearance_id), None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import logging
 import os
+import platform
 import re
 import secrets
-import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,7 +39,7 @@ CHECKPOINT_KEY = b"waybill.checkpoint"
 
 _NUMBERED = re.compile(r"(\d{8,})\.parquet")
 _TEMPORARY = re.compile(r"\.tmp-(?P<host>.+)-(?P<pid>\d+)-(?P<process>[0-9a-f]{8})-[0-9a-f]+")
-_HOST = re.sub(r"[^A-Za-z0-9.]", "_", socket.gethostname())
+_HOST = re.sub(r"[^A-Za-z0-9.]", "_", platform.node())
 _PROCESS = secrets.token_hex(4)  # tells this process from an earlier one with the same pid, as in a restarted container
 _FOREIGN_TEMPORARY_AGE_S = 24 * 3600.0
 

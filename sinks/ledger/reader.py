@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -81,6 +82,7 @@ def _database() -> duckdb.DuckDBPyConnection:
 
 
 os.register_at_fork(after_in_child=_database.cache_clear)
+atexit.register(_database.cache_clear)  # else DuckDB complains of it at the exit of a process with Prefect's threads
 
 
 def _temporary(statement: str) -> str:

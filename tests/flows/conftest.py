@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import subprocess
@@ -87,21 +88,31 @@ class SmallNight:
         return self.out / "results"
 
 
+def write_night(
+    folder: Path, documents: dict[str, str] | None = None, extra: str = "", task: str = "{kind: summarize, max_tokens: 60}"
+) -> SmallNight:
+    """Write documents and a job into a folder."""
+    for name, text in (documents or DOCUMENTS).items():
+        path = folder / "inbox" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(text.encode().replace(b"\n", os.linesep.encode()))
+    job = folder / "small.yaml"
+    job.write_text(f"name: small\nsource: {{path: inbox}}\ntask: {task}\noutput: unused\nledger: unused-ledger\nbatch_size: 3\n{extra}")
+    return SmallNight(job=job, out=folder / "out")
+
+
 @pytest.fixture
 def make_night(tmp_path: Path) -> Callable[..., SmallNight]:
     """Write documents and a job; keyword arguments replace the documents or add keys to the job."""
+    return functools.partial(write_night, tmp_path)
 
-    def make(documents: dict[str, str] | None = None, extra: str = "", task: str = "{kind: summarize, max_tokens: 60}") -> SmallNight:
-        inbox = tmp_path / "inbox"
-        for name, text in (documents or DOCUMENTS).items():
-            path = inbox / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(text.encode().replace(b"\n", os.linesep.encode()))
-        job = tmp_path / "small.yaml"
-        job.write_text(f"name: small\nsource: {{path: inbox}}\ntask: {task}\noutput: unused\nledger: unused-ledger\nbatch_size: 3\n{extra}")
-        return SmallNight(job=job, out=tmp_path / "out")
 
-    return make
+@pytest.fixture(scope="session")
+def finished_night(tmp_path_factory: pytest.TempPathFactory) -> SmallNight:
+    """A night that has run. Look at it, do not change it."""
+    night = write_night(tmp_path_factory.mktemp("finished"))
+    night.run()
+    return night
 
 
 @pytest.fixture
@@ -118,5 +129,31 @@ def waybill() -> Callable[..., subprocess.CompletedProcess[str]]:
         done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, **options)
         assert done.returncode == code, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done
+
+    return call
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """What a command ended with."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def cli(capfd: pytest.CaptureFixture[str]) -> Callable[..., Said]:
+    """Run the command in this process, which is quicker; `code` is the expected exit code."""
+    from flows.cli import main  # noqa: PLC0415 - so that a broken import fails tests, not the collection
+
+    def call(*arguments: object, code: int = 0) -> Said:
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main([str(argument) for argument in arguments])
+        out, err = capfd.readouterr()
+        said = Said(code=int(ended.value.code or 0), out=out, err=err)
+        assert said.code == code, said
+        return said
 
     return call

@@ -50,8 +50,8 @@ def test_paths_are_relative_to_the_job_file(folder: Path) -> None:
     assert job.output == folder / "out" / "results"
     assert job.ledger.path == folder / "out" / "ledger"
     assert job.ledger_keys == folder / "out" / "ledger.keys"
-    assert job.spool == folder / "out" / "spool"
-    assert job.emulator_state == folder / "out" / "emulator"
+    assert job.spool == folder / "out" / "spool" / "night"
+    assert job.emulator_state == folder / "out" / "emulator" / "night"
     assert job.file == folder / "job.yaml"
 
 
@@ -63,8 +63,8 @@ def test_out_gathers_everything_in_one_folder(folder: Path, tmp_path: Path) -> N
         "results",
         "ledger",
         "ledger.keys",
-        "spool",
-        "emulator",
+        "spool/night",
+        "emulator/night",
     ]
 
 

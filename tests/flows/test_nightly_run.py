@@ -76,7 +76,7 @@ def test_every_egress_row_has_its_decision_assignment_and_spent_clearance(done: 
 
 def test_what_the_provider_received_is_what_the_ledger_says(done: Any) -> None:
     night, _ = done
-    received = b"".join(path.read_bytes() for path in (night.out / "emulator" / "received").rglob("*.bin"))
+    received = b"".join(path.read_bytes() for path in (night.out / "emulator" / "small" / "received").rglob("*.bin"))
     assert received.count(CANARY.encode()) == 3  # the three clean documents, each once
     for restricted in ("Castellan", "Lindqvist", "536-22-8145", "mooring", "timetable"):
         assert restricted.encode() not in received
@@ -120,13 +120,13 @@ def test_output_of_the_command_holds_no_text(night: Any) -> None:
 def test_run_again_changes_nothing(done: Any) -> None:
     night, first = done
     before = {path: path.read_bytes() for path in night.results.rglob("*.parquet")}
-    creates = len(list((night.out / "emulator" / "batches").iterdir()))
+    creates = len(list((night.out / "emulator" / "small" / "batches").iterdir()))
     again = night.run()
     assert {key: again[key] for key in ("run_id", "documents", "results", "held", "by_class")} == {
         key: first[key] for key in ("run_id", "documents", "results", "held", "by_class")
     }
     assert {path: path.read_bytes() for path in night.results.rglob("*.parquet")} == before
-    assert len(list((night.out / "emulator" / "batches").iterdir())) == creates
+    assert len(list((night.out / "emulator" / "small" / "batches").iterdir())) == creates
 
 
 def test_the_next_night_takes_only_what_is_new_or_changed(done: Any) -> None:

@@ -1,0 +1,40 @@
+"""Where errors leave the program: as one line for a person, as a code for Prefect, which stores what it is told (invariant 5)."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from detectors.errors import DetectorsError
+from flows.errors import BatchFailedError, FlowError
+from policies.errors import PolicyError
+from sinks.errors import SinkError
+
+LOGGER = logging.getLogger("waybill")
+
+
+def explain(error: Exception) -> str:
+    """One line about an error. Ours speak for themselves; of a foreign one only type and place, its message may quote a document."""
+    if isinstance(error, (FlowError, SinkError, PolicyError, DetectorsError)):
+        return str(error)
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"unexpected {type(error).__name__} at {frame.filename}:{frame.lineno} (WAYBILL_TRACEBACK=1 shows more)"
+
+
+def as_code(error: Exception) -> BatchFailedError:
+    """The error that Prefect may see."""
+    return error if isinstance(error, BatchFailedError) else BatchFailedError(type(error).__name__)
+
+
+@contextmanager
+def codes_only() -> Iterator[None]:
+    """Let only codes past; the line about what happened goes to the log of this process, which is not Prefect's."""
+    try:
+        yield
+    except BatchFailedError:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever it is, its text stays here
+        LOGGER.error("%s", explain(error))  # noqa: TRY400 - a traceback may quote content
+        raise as_code(error) from None
