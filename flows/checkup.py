@@ -16,7 +16,7 @@ from detectors import load
 from detectors.errors import DetectorsError
 from flows.errors import FlowError
 from flows.job import Job, load_job
-from flows.lanes import EMULATOR, choose_endpoints
+from flows.lanes import EMULATOR, check_usable, choose_endpoints
 from flows.render import load_prompt
 from policies.check import Severity, check
 from policies.errors import PolicyError
@@ -96,7 +96,7 @@ def _rules(job: Job | None) -> Iterator[Check]:
         yield Check(health=Health.GOOD, what="policy", detail=f"version {policy.version}, {policy.hash[:12]}")
     if job is not None:
         try:
-            endpoints = choose_endpoints(job, registry, scheduled=False)
+            endpoints = choose_endpoints(job, registry, scheduled=job.schedule is not None)
         except FlowError as error:
             yield Check(health=Health.BAD, what="lanes", detail=str(error))
             return
@@ -112,10 +112,10 @@ def _endpoint(endpoint: Endpoint, job: Job) -> Check:
             what=what,
             detail=f"{endpoint.name}: the bundled emulator, nothing leaves this machine and nothing is asked of a real model",
         )
-    if endpoint.secret and not os.environ.get(endpoint.secret):
-        return Check(health=Health.BAD, what=what, detail=f"{endpoint.name}: set its key in the environment variable {endpoint.secret}")
-    if endpoint.engine == "vllm_offline" and job.engine.python is None:
-        return Check(health=Health.BAD, what=what, detail=f"{endpoint.name}: set engine.python in the job to an environment with vLLM")
+    try:
+        check_usable(endpoint, job)
+    except FlowError as error:
+        return Check(health=Health.BAD, what=what, detail=str(error))
     if endpoint.lane is Lane.CLOUD and endpoint.review_by and endpoint.review_by - datetime.now(UTC).date() < SOON:
         return Check(health=Health.DOUBTFUL, what=what, detail=f"{endpoint.name}: its facts are to be reviewed by {endpoint.review_by}")
     return Check(health=Health.GOOD, what=what, detail=f"{endpoint.name}: {endpoint.engine}, {endpoint.model}")
@@ -124,6 +124,9 @@ def _endpoint(endpoint: Endpoint, job: Job) -> Check:
 def _places(job: Job) -> Iterator[Check]:
     for what, folder in (("output", job.output), ("ledger", job.ledger.path), ("spool", job.spool)):
         nearest = next(parent for parent in (folder, *folder.parents) if parent.exists())
+        if not nearest.is_dir():
+            yield Check(health=Health.BAD, what=what, detail=f"expected a folder, found a file at {nearest}; move it away, or name another")
+            continue
         if not os.access(nearest, os.W_OK):
             yield Check(health=Health.BAD, what=what, detail=f"{nearest} cannot be written; nothing would be sent")
             continue

@@ -11,7 +11,7 @@ from functools import partial
 from flows.night import Night
 from sinks.errors import EndpointError
 from sinks.ingest import CompletedRow, ResultPlace, ingest
-from sinks.ledger.facts import gate_facts
+from sinks.ledger.lookup import decided_classes
 from sinks.ledger.queries import OpenIntent, open_intents, run_counts
 from sinks.ledger.sources import SourceName, lookup
 from sinks.parquet import ResultRow, Status, root_name, write_results
@@ -45,12 +45,12 @@ def collect_finished(night: Night, *, since_segment: int = 1) -> int:
 
 def write_rows(night: Night, rows: Sequence[CompletedRow]) -> dict[str, ResultPlace]:
     """Write one file for each root of these rows; an output carries the classes of its input (invariant 7)."""
-    decided = gate_facts(night.ledger, night.run_id, [row.record_id for row in rows]).records
+    decided = decided_classes(night.ledger, night.run_id, [row.record_id for row in rows])
     names = lookup(night.ledger.path, [row.record_id for row in rows])
     roots: dict[str, list[ResultRow]] = defaultdict(list)
     for row in rows:
         facts = decided[row.record_id]
-        root = root_name(facts.data_classes, partial=bool(facts.partial))
+        root = root_name(facts.data_classes, partial=facts.partial)
         roots[root].append(_result_row(night, row, facts.data_classes, names))
     places: dict[str, ResultPlace] = {}
     for root, results in roots.items():

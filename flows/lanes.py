@@ -54,14 +54,13 @@ def _named(job: Job, registry: Mapping[str, Endpoint], name: str, lane: Lane) ->
     return endpoint
 
 
-def check_usable(job: Job, endpoints: Sequence[Endpoint]) -> None:
-    """Find out what an endpoint lacks before anything is opened: its engine, its key, its interpreter. Raises JobError."""
-    for endpoint in endpoints:
-        if endpoint.engine not in ENGINES:
-            raise _no_engine(endpoint, job)
-        if endpoint.engine == "vllm_offline":
-            _interpreter(endpoint, job)
-        _secret(endpoint, job)
+def check_usable(endpoint: Endpoint, job: Job) -> None:
+    """Find out what an endpoint lacks before anything is opened: its engine, its interpreter, its key. Raises JobError."""
+    if endpoint.engine not in ENGINES:
+        raise _no_engine(endpoint, job)
+    if endpoint.engine == "vllm_offline":
+        _interpreter(endpoint, job)
+    _secret(endpoint, job)
 
 
 def start_endpoints(job: Job, endpoints: Sequence[Endpoint], stack: ExitStack) -> list[Endpoint]:

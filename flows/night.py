@@ -179,7 +179,8 @@ def open_night(options: NightOptions, progress: Progress | None = None) -> Itera
         policy, registry = load_rulebook(job.policy_path, job.registry or DEFAULT_REGISTRY)
         prompt = load_prompt(job)
         endpoints = choose_endpoints(job, registry, scheduled=options.scheduled)
-        check_usable(job, endpoints)
+        for endpoint in endpoints:
+            check_usable(endpoint, job)
         day = logical_date(options)
         progress.stage("loading detectors")
         detectors = load(ner=policy.ner)

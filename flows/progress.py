@@ -94,7 +94,7 @@ def watching(stream: IO[str]) -> Iterator[Progress]:
 
 def closing_table(report: NightReport, *, stream: IO[str]) -> None:
     """Class × destination, then where everything is."""
-    console = Console(file=stream, highlight=False, soft_wrap=True)
+    console = Console(file=stream, highlight=False, soft_wrap=True, markup=False, emoji=False)  # a path may hold brackets
     table = Table(title=f"run {report.run_id}", title_justify="left")
     table.add_column("data class")
     shown = [name for name in DESTINATIONS if name in ("local", "cloud", "held") or any(row.get(name) for row in report.by_class.values())]

@@ -32,9 +32,8 @@ from sinks.inspection import GateCode, InspectedRow, inspect
 from sinks.lanes import Lane
 from sinks.ledger.entry import Entry, Event
 from sinks.ledger.facts import GateFacts, RecordFacts, gate_facts
-from sinks.ledger.index import run_name
 from sinks.ledger.keys import Keys
-from sinks.ledger.reader import reading
+from sinks.ledger.lookup import registered_template
 from sinks.ledger.segments import Ledger
 from sinks.request import Prompt
 from sinks.shard import ClearedShard, FrozenShard
@@ -141,20 +140,13 @@ def _spend(
     for _ in range(MAX_ROUNDS):
         facts = gate_facts(ledger, shard.run_id, record_ids)
         # Read after the facts: were it older than they are, a template registered in between would go unseen.
-        if _template_hash(ledger, shard.run_id) != prompt.hash:
+        if registered_template(ledger, shard.run_id) != prompt.hash:
             raise GateError(GateCode.TEMPLATE)
         _check_facts(facts, shard, rows, keys, now.astimezone(UTC).date())
         with contextlib.suppress(HeadMovedError):
             ledger.commit(entries, expected_head=facts.head)
             return
     raise GateError(GateCode.CONTENDED)
-
-
-def _template_hash(ledger: Ledger, run_id: str) -> str | None:
-    """The template that the run registered at its latest start."""
-    with reading(ledger, ("runs",), run_id=run_id, about=[run_name(run_id)]) as reader:
-        found = reader.table("SELECT template_hash FROM runs")["template_hash"].to_pylist()
-    return found[0] if found else None
 
 
 def _check_facts(facts: GateFacts, shard: FrozenShard, rows: tuple[InspectedRow, ...], keys: Keys, today: date) -> None:

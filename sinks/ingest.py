@@ -19,6 +19,7 @@ from sinks.errors import EndpointError, HeadMovedError
 from sinks.freeze import row_id_of, spool_path
 from sinks.lanes import Lane
 from sinks.ledger.entry import Entry, Event
+from sinks.ledger.lookup import job_has_ended
 from sinks.ledger.queries import OpenIntent
 from sinks.ledger.reader import reading
 from sinks.ledger.segments import Ledger
@@ -162,10 +163,8 @@ def _retire_quietly(ledger: Ledger, lane: Lane, intent: OpenIntent, *, spool: Pa
 def _commit_once(ledger: Ledger, intent: OpenIntent, entries: Sequence[Entry]) -> None:
     """Commit unless somebody else took the same job in meanwhile: two collectors give one outcome per record."""
     while True:
-        with reading(ledger, ("intents",), run_id=intent.run_id, about=[intent.intent_id]) as reader:
-            states = reader.table("SELECT state FROM intents WHERE intent_id = $intent_id", intent_id=intent.intent_id)["state"].to_pylist()
-            head = reader.head
-        if states == [Event.JOB_ENDED] and intent.state != Event.JOB_ENDED:
+        head, ended = job_has_ended(ledger, intent.run_id, intent.intent_id)
+        if ended and intent.state != Event.JOB_ENDED:
             return
         try:
             ledger.commit(entries, expected_head=head)

@@ -4,6 +4,7 @@ Words that medicine shares with ordinary life (pain, treatment, heart) weigh lit
 """
 
 from detectors.detector import Detector
+from detectors.topics.clinical_words import CLINICAL, beside, by_ending
 from detectors.topics.scorer import topic_detector
 
 TERMS = {
@@ -45,7 +46,7 @@ TERMS = {
     "therapy|treatment|treated|rehabilitation|physical therapy": 0.1,
     "medication|medications|meds|dose|dosage|prescribed|prescription|prescriptions|antibiotic|antibiotics|tablet|tablets|capsule|"
     "pills": 0.25,
-    "# mg|# mcg|# ml|# units|mg po|mg daily|bid|tid|qid|prn|po|iv|subcutaneous|intravenous|# milligrams": 0.25,
+    "# mg|# mcg|# ml|# units|mg po|mg daily|po bid|tid|qid|prn|iv|subcutaneous|intravenous|# milligrams": 0.25,
     "lisinopril|metformin|atorvastatin|amlodipine|omeprazole|aspirin|ibuprofen|acetaminophen|tylenol|prednisone|albuterol|"
     "warfarin|coumadin|lipitor|"
     "amoxicillin|sertraline|gabapentin|hydrocodone|oxycodone|morphine|fentanyl|lorazepam|zoloft|prozac|plavix|lasix|"
@@ -75,4 +76,4 @@ TERMS = {
 
 def detector() -> Detector:
     """The health topic."""
-    return topic_detector("health", TERMS)
+    return topic_detector("health", beside(TERMS, CLINICAL), endings=(by_ending, 0.25))

@@ -5,53 +5,72 @@ transaction produces, or the bare fact of being a customer. Company figures and 
 """
 
 from detectors.detector import Detector
-from detectors.topics.scorer import topic_detector
+from detectors.phrases import listed
+from detectors.topics.persons import ONE_PERSON
+from detectors.topics.scorer import Nearness, topic_detector
 
 TERMS = {
     # accounts and cards
-    "account number|account no|acct|acct no|account ending|account statement|account holder|account balance": 0.45,
-    "your account|my account|the account|this account|his account|her account|customer's account|client's account|joint account|"
-    "an account|account": 0.25,
-    "bank account|checking account|savings account|checking|savings|deposit account|money market": 0.4,
-    "routing number|routing|iban|swift|sort code|aba|wire transfer|ach|direct deposit|money transfer|bank transfer|transfer": 0.3,
-    "credit card|debit card|card number|card ending|cardholder|card|visa|mastercard|amex|cvv|card expires|card declined": 0.35,
-    "statement period|closing balance|opening balance|available balance|current balance|balance due|new balance|minimum payment|"
-    "payment due|account statement|statement|balance": 0.3,
-    "withdrawal|withdrawals|deposit|deposits|overdraft|overdrawn|insufficient funds|atm|cash advance|chargeback|"
-    "unauthorized charge|disputed|dispute|transactions|transaction": 0.25,
+    "account number|account no|acct no|account ending|account statement|account holder|account balance|acct": 0.4,
+    "your account|your accounts|my account|her account|his account|their account|current account|customer's account|client's account|"
+    "joint account|the account in|youth saver|account": 0.25,
+    "bank account|checking account|savings account|checking|savings|deposit account|money market|passbook|certificate of deposit": 0.35,
+    "routing number|routing|iban|swift|sort code|aba|wire transfer|direct deposit|money transfer|bank transfer|wired|standing order|"
+    "direct debit": 0.3,
+    "credit card|debit card|card number|card ending|cardholder|visa|mastercard|amex|cvv|card expires|card declined|her card|his card|"
+    "my card|your card|the card": 0.3,
+    "statement period|closing balance|opening balance|available balance|current balance|new balance|minimum payment|payment due|"
+    "balance due|outstanding balance|balance outstanding|your balance|my balance|her balance|his balance": 0.35,
+    "balance|statement|outstanding on|bill|next bill": 0.15,
+    "withdrawal|withdrawals|overdraft|overdrawn|insufficient funds|atm|cash advance|chargeback|unauthorized charge|provisional credit|"
+    "disputed charge|cash machine|bounced|withdrew": 0.3,
+    "deposit|deposits|transactions|transaction|disputed|dispute|disputes|purchases|refunded|refund": 0.15,
     "pin|online banking|branch|teller|bank statement|bank": 0.1,
     # loans
-    "loan number|loan no|loan application|loan amount|your loan|my loan|personal loan|auto loan|student loan|home equity|heloc|"
-    "mortgage|refinance|loan": 0.35,
-    "borrower|co borrower|applicant|co applicant|guarantor|debtor|mortgagor": 0.35,
-    "apr|annual percentage rate|interest rate|principal|escrow|amortization|monthly payment|term months|down payment|"
-    "closing disclosure": 0.25,
-    "past due|delinquent|delinquency|collections|collection agency|debt|owed|balance owed|garnishment|foreclosure|bankruptcy|"
-    "repossession|charge off|hardship": 0.3,
-    "credit score|fico|credit report|credit bureau|credit history|equifax|experian|transunion|creditworthiness|credit limit|"
-    "underwriting|adverse action|denied": 0.4,
+    "loan number|loan no|loan application|your loan|my loan|personal loan|auto loan|student loan|student debt|car loan|car loans|"
+    "home equity|heloc|boat loan|payday loan|loan officer": 0.4,
+    "loan|loan amount|mortgage|refinance|financing|financed|pre approval|preapproval|30 year|#-year|deed of trust": 0.25,
+    "borrower|co borrower|applicant|co applicant|guarantor|personal guarantee|debtor|mortgagor|executor": 0.3,
+    "apr|annual percentage rate|escrow|amortization|monthly payment|term months|down payment|closing disclosure|first instalment|"
+    "late charge|late charges|late fee": 0.3,
+    "interest rate|principal": 0.12,
+    "past due|overdue|delinquent|delinquency|collection agency|balance owed|garnishment|foreclosure|repossession|charge off|"
+    "days behind|days late|behind on|in arrears|arrears|hardship|laid off|can manage|final notice|still owing": 0.3,
+    "debt|bankruptcy|judgment for|lien|credit line|line of credit": 0.15,
+    "credit score|fico|credit report|credit bureau|bureau #|credit history|equifax|experian|transunion|creditworthiness|"
+    "pull my credit|pull your credit|credit check|adverse action": 0.45,
+    "credit limit|underwriting|denied|credit committee|overdraft limit": 0.2,
     # income, tax, wealth
-    "annual income|monthly income|gross income|net income|household income|income|salary|wages|payroll|pay stub|paystub|"
-    "earnings statement|net pay|gross pay|employer": 0.25,
-    "w #|w2|# form|form #|tax return|irs|taxpayer|withholding|itin|refund|adjusted gross|agi|dependents|filing status|deductions": 0.25,
-    "# k|#k|#(k)|ira|roth|pension|annuity|brokerage|brokerage account|portfolio|retirement account|net worth|assets|beneficiary|"
-    "estate|trust account": 0.25,
-    "ssn|social security number|social security|date of birth|dob|tin|tax id": 0.3,
+    "annual income|monthly income|gross income|household income|your income|my income|his income|her income|stated income|pay stub|"
+    "paystub|pay slip|earnings statement|net pay|gross pay|take home|take home pay|regular # h|overtime": 0.35,
+    "income|salary|wages|payroll|employer|earns|earning|earned|makes # a year|pension goes|her salary|his salary|my salary": 0.2,
+    "w # form|w2|w # s|tax return|your return|my return|form #|irs|taxpayer|fed w|fica|med #|withholding|withheld|adjusted gross|agi|"
+    "dependents|dependent|filing status|e file|state refund|you owe|tax transcript": 0.3,
+    "# k plan|#k|401 k|#(k)|ira|roth|pension|annuity|brokerage account|retirement account|net worth|transfer value|scheme administration|"
+    "beneficiary|family trust|trust account|estate of|risk appetite|annual review": 0.25,
+    "brokerage|portfolio|assets|estate|trust|retire|retirement|shares in": 0.12,
+    "ssn|social security number|social security|date of birth|dob|tin|tax id|last four|mother's maiden name": 0.3,
     # insurance
-    "policy number|policyholder|policy holder|insured|premium|claim number|coverage|deductible|life insurance|auto insurance|"
-    "homeowners": 0.2,
+    "policy number|policyholder|policy holder|insured|claim number|life insurance|auto insurance|homeowners|at fault accident|excess|"
+    "full cover|your insurer|no claims": 0.25,
+    "premium|coverage|deductible|quote for": 0.15,
     # being a customer
     "dear customer|dear valued customer|our customer|valued customer|customer since|member since|customer number|customer id|"
-    "client number|as a customer|as our client": 0.3,
-    "credit union|savings bank|lender|loan officer|loan servicing|customer service|financial advisor|wealth management|"
+    "client number|as a customer|as our client|with us since|sent money with you|address we hold": 0.3,
+    "credit union|savings bank|lender|loan servicing|financial advisor|financial aid|wealth management|welcome packs|opened this week|"
     "mortgage company|servicer": 0.25,
-    "payment|payments|paid|autopay|bill pay|invoice|fee|fees|charged|charge|charges": 0.1,
-    "owes|owed|owe|borrowed|lend|lent|repay|repayment|installment|instalment": 0.2,
+    "payment|payments|paid|autopay|bill pay|invoice|fee|fees|charged|charge|charges|a month|per month|a year": 0.1,
+    "owes|owe|i owe|owed|borrowed|lend|lent|repay|repayment|installment|instalment|rent at|my landlord|her landlord|his landlord": 0.2,
     "application|approved|approval|eligible|qualify|qualified|verification|verify": 0.1,
     "usd|dollars|eur|gbp": 0.05,
 }
 
+CONSUMER = ONE_PERSON | listed("customer borrower applicant cardholder debtor guarantor policyholder payee landlord executor")
+MONEY_ENOUGH = 0.15
+"""Terms below this are everyday words: beside a person they say nothing."""
+
 
 def detector() -> Detector:
     """The personal-finance topic."""
-    return topic_detector("personal_finance", TERMS)
+    money = {term: weight for term, weight in TERMS.items() if weight >= MONEY_ENOUGH}
+    return topic_detector("personal_finance", TERMS, near=Nearness(terms=money, words=CONSUMER, weight=0.12, most=0.5))

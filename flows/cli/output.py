@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 FORMATS = ("table", "json", "csv", "parquet")
+PIPE_WIDTH = 200
 
 
 def show(table: Any, fmt: str) -> None:
@@ -53,17 +54,31 @@ def _flat(table: Any) -> Any:
 
 
 def _rich(table: Any) -> None:
+    """As a table where it fits, else one block a row: thirty narrow columns are read by nobody."""
     from rich.console import Console  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
 
-    shown = Table()
-    numeric = {name for name in table.column_names if str(table.schema.field(name).type).startswith(("int", "double", "decimal"))}
-    filled = [name for name in table.column_names if any(value is not None for value in table[name].to_pylist())]
-    for name in filled:
-        shown.add_column(name, justify="right" if name in numeric else "left", overflow="fold")
-    for row in table.to_pylist():
-        shown.add_row(*(_cell(row[name]) for name in filled))
-    Console(width=None if sys.stdout.isatty() else 200).print(shown)
+    console = Console(width=None if sys.stdout.isatty() else PIPE_WIDTH, markup=False, emoji=False, highlight=False)
+    rows = [{name: _cell(value) for name, value in row.items()} for row in table.to_pylist()]
+    widths = {name: max(map(len, column)) for name in table.column_names if any(column := [row[name] for row in rows])}
+    if sum(max(width, len(name)) + 3 for name, width in widths.items()) < console.width:
+        shown = Table()
+        for name in widths:
+            shown.add_column(name, justify="right" if _is_numeric(table.schema.field(name)) else "left")
+        for row in rows:
+            shown.add_row(*(row[name] for name in widths))
+        console.print(shown)
+        return
+    margin = max(map(len, widths))
+    for number, row in enumerate(rows, start=1):
+        console.print(f"── {number} of {len(rows)}")
+        for name in widths:
+            if row[name]:
+                console.print(f"{name:{margin}}  {row[name]}", soft_wrap=True)
+
+
+def _is_numeric(column: Any) -> bool:
+    return str(column.type).startswith(("int", "uint", "double", "decimal"))
 
 
 def _cell(value: object) -> str:

@@ -17,7 +17,7 @@ def plan(*, job: str, limit: int | None) -> None:
     from flows.planning import make_plan  # noqa: PLC0415
 
     made = make_plan(NightOptions(job=job, limit=limit))
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
     places = Table("destination", "documents", "tokens in, at most", "tokens out, at most")
     for name, documents in made.by_endpoint.most_common():
         places.add_row(name, f"{documents:,}", f"{made.tokens_in[name]:,}", f"{made.tokens_out[name]:,}")

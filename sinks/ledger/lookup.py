@@ -1,0 +1,68 @@
+"""Small questions about a few names, asked once a shard: read with Arrow alone, from just the segments that speak of those names.
+
+DuckDB plans and binds every question anew, which for one row of one file costs more than reading it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from sinks.errors import LedgerUnavailableError
+from sinks.ledger import files
+from sinks.ledger.entry import Event
+from sinks.ledger.index import run_name
+from sinks.ledger.segments import Ledger
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordClasses:
+    """The classes of a record in the latest decision about it; partial: a lower bound."""
+
+    data_classes: tuple[str, ...]
+    partial: bool
+
+
+def registered_template(ledger: Ledger, run_id: str) -> str | None:
+    """The template that the run registered at its latest start; None when it never started."""
+    _, rows = _rows(ledger, [run_name(run_id)], ("template_hash",), event=Event.RUN_STARTED, run_id=run_id)
+    return rows[-1]["template_hash"] if rows else None
+
+
+def job_has_ended(ledger: Ledger, run_id: str, intent_id: str) -> tuple[int, bool]:
+    """The head as of which this was read, and whether the results of this hand-over have been taken in."""
+    head, rows = _rows(ledger, [intent_id], ("intent_id",), event=Event.JOB_ENDED, run_id=run_id)
+    return head, any(row["intent_id"] == intent_id for row in rows)
+
+
+def decided_classes(ledger: Ledger, run_id: str, record_ids: Sequence[str]) -> Mapping[str, RecordClasses]:
+    """The classes of these records as last decided in this run; a record that was not decided is absent."""
+    _, rows = _rows(ledger, record_ids, ("record_id", "data_classes", "partial"), event=Event.DECIDED, run_id=run_id)
+    wanted = frozenset(record_ids)
+    return {
+        row["record_id"]: RecordClasses(data_classes=tuple(row["data_classes"] or ()), partial=bool(row["partial"]))
+        for row in rows
+        if row["record_id"] in wanted
+    }
+
+
+def _rows(ledger: Ledger, names: Sequence[str], columns: Sequence[str], *, event: Event, run_id: str) -> tuple[int, list[dict[str, Any]]]:
+    """The head, and the entries of one kind and run from the segments that speak of `names`, in the order of `seq`."""
+    found: list[pa.Table] = []
+    try:
+        head, paths = files.snapshot(ledger.path)
+        for path in ledger.index.about(paths, names):
+            with pq.ParquetFile(path) as file:
+                table = file.read(columns=["seq", "event", "run_id", *columns])
+            found.append(table.filter(pc.and_(pc.equal(table["event"], event.value), pc.equal(table["run_id"], run_id))))
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise LedgerUnavailableError(f"{ledger.path}: the ledger cannot be read ({reason}); check the folder, run again") from error
+    if not found:
+        return head, []
+    return head, pa.concat_tables(found).sort_by("seq").to_pylist()

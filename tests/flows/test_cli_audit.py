@@ -1,0 +1,108 @@
+"""`waybill audit`: every question in every format, the same rows in each, and never a word of a document."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+CANARY = "quetzalcoatl-7719"
+
+QUESTIONS = [
+    ("summary", {"day", "data_class", "partial", "lane", "endpoint", "records", "bytes"}, 5),
+    ("egress", {"record_id", "endpoint", "rule", "policy_hash", "clearance_id", "payload_hmac"}, 3),
+    ("held", {"record_id", "reason", "still_held"}, 1),
+    ("costs", {"day", "run_id", "lane", "endpoint", "model", "records", "tokens_in", "tokens_out", "cost_usd"}, 2),
+    ("document", {"record_id", "event", "rule", "detectors_hash", "reason"}, 2),
+]
+
+
+def ask(cli: Callable[..., Any], night: Any, question: str, fmt: str, *more: str) -> str:
+    about = ("empty.txt",) if question == "document" else ()
+    said = cli("audit", question, *about, "--ledger", night.ledger, "--format", fmt, *more)
+    assert CANARY not in said.out
+    assert said.err == ""
+    return str(said.out)
+
+
+@pytest.mark.parametrize(("question", "columns", "rows"), QUESTIONS, ids=[question for question, _, _ in QUESTIONS])
+def test_json_and_csv_agree(question: str, columns: set[str], rows: int, finished_night: Any, cli: Callable[..., Any]) -> None:
+    lines = [json.loads(line) for line in ask(cli, finished_night, question, "json").splitlines()]
+    assert len(lines) == rows
+    assert columns <= set(lines[0])
+    table = list(csv.DictReader(io.StringIO(ask(cli, finished_night, question, "csv"))))
+    assert [set(row) for row in table] == [set(lines[0])] * rows
+    key = "data_class" if question == "summary" else "endpoint" if question == "costs" else "record_id"
+    assert [row[key] for row in table] == [line[key] for line in lines]
+
+
+@pytest.mark.parametrize(("question", "columns", "rows"), QUESTIONS, ids=[question for question, _, _ in QUESTIONS])
+def test_for_people(question: str, columns: set[str], rows: int, finished_night: Any, cli: Callable[..., Any]) -> None:
+    shown = ask(cli, finished_night, question, "table")
+    if "── 1 of " in shown:  # too wide for a table: a block a row
+        assert shown.count("── ") == rows
+    else:
+        assert shown.count("\n│") == rows
+    assert max(map(len, shown.splitlines())) <= 200
+
+
+@pytest.mark.parametrize(("question", "columns", "rows"), QUESTIONS, ids=[question for question, _, _ in QUESTIONS])
+def test_parquet_on_stdout(question: str, columns: set[str], rows: int, finished_night: Any) -> None:
+    about = ["empty.txt"] if question == "document" else []
+    command = [str(Path(sys.executable).with_name("waybill")), "audit", question, *about, "--ledger", str(finished_night.ledger)]
+    done = subprocess.run([*command, "--format", "parquet"], capture_output=True, timeout=60, check=True)
+    table = pq.read_table(io.BytesIO(done.stdout))
+    assert table.num_rows == rows
+    assert columns <= set(table.column_names)
+
+
+@pytest.mark.parametrize(
+    ("options", "rows"),
+    [
+        (("--class", "CLEAN"), 3),
+        (("--class", "PHI"), 0),
+        (("--endpoint", "emulator"), 3),
+        (("--endpoint", "extractive"), 0),
+        (("--since", "2000-01-01"), 3),
+        (("--until", "2000-01-01"), 0),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_filters(options: tuple[str, ...], rows: int, finished_night: Any, cli: Callable[..., Any]) -> None:
+    assert len(ask(cli, finished_night, "egress", "json", *options).splitlines()) == rows
+
+
+def test_a_document_by_id_by_source_and_unknown(finished_night: Any, cli: Callable[..., Any]) -> None:
+    by_source = cli("audit", "document", "public/moss.html", "--ledger", finished_night.ledger, "--format", "json").out
+    events = [json.loads(line) for line in by_source.splitlines()]
+    assert [row["event"] for row in events][:4] == ["decided", "assigned", "cleared", "submitting"]
+    by_id = cli("audit", "document", events[0]["record_id"], "--ledger", finished_night.ledger, "--format", "json").out
+    assert by_id == by_source
+    unknown = cli("audit", "document", "public/no-such.html", "--ledger", finished_night.ledger, code=1)
+    assert (unknown.out, unknown.err.count("\n")) == ("", 1)
+
+
+def test_nothing_found_is_said_beside_the_data(finished_night: Any, cli: Callable[..., Any]) -> None:
+    said = cli("audit", "egress", "--class", "PHI", "--ledger", finished_night.ledger)
+    assert (said.out, said.err) == ("", "nothing found\n")
+
+
+def test_a_moved_ledger_is_relinked(finished_night: Any, cli: Callable[..., Any], tmp_path: Path) -> None:
+    import duckdb  # noqa: PLC0415
+    import shutil  # noqa: PLC0415
+
+    moved = tmp_path / "moved"
+    shutil.copytree(finished_night.ledger, moved)
+    cli("ledger", "relink", moved)
+    with duckdb.connect(str(moved / "ledger.duckdb"), read_only=True) as connection:
+        assert connection.execute("SELECT count(*) FROM egress").fetchall() == [(3,)]
+        views = connection.execute("SELECT string_agg(sql) FROM duckdb_views() WHERE NOT internal").fetchall()[0][0]
+    assert str(finished_night.ledger) not in views
