@@ -5,14 +5,16 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 OUT ?= out
 
-# uv does not read pip's settings: pass an index or a wheel folder that was configured for pip on to it.
+# uv does not read pip's settings: pass an index, a certificate file or a wheel folder that was configured for pip on to it.
 ifdef PIP_INDEX_URL
 export UV_DEFAULT_INDEX ?= $(PIP_INDEX_URL)
+endif
+ifdef PIP_CERT
+export SSL_CERT_FILE ?= $(PIP_CERT)
 endif
 ifdef PIP_FIND_LINKS
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 endif
-# A locked package must be installed from the lock, whatever else is configured; quiet is for people, errors still show.
 export UV_NO_PROGRESS := 1
 
 .PHONY: help setup run test check format bench lock clean

@@ -37,7 +37,7 @@ from detectors.identifiers import (
     united_kingdom,
     url,
 )
-from detectors.markers import footer, privilege, publication, relation, secrecy, sensitivity, source_code, table
+from detectors.markers import discretion, footer, privilege, private_contact, publication, relation, secrecy, sensitivity, source_code, table
 from detectors.ner import NamedEntityDetector
 from detectors.topics import business_secrecy, care, health, legal_advice, personal_finance
 
@@ -65,10 +65,12 @@ BUILT_IN: tuple[Factory, ...] = (
     ssn.detectors,
     united_kingdom.detectors,
     url.detector,
+    discretion.detector,
     footer.detector,
     privilege.detectors,
+    private_contact.detector,
     publication.detectors,
-    relation.detector,
+    relation.detectors,
     secrecy.detectors,
     sensitivity.detector,
     source_code.detector,

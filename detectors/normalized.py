@@ -7,6 +7,7 @@ only is `#`, so that `61-year-old` and `58-year-old` are the same phrase. Text n
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -29,6 +30,19 @@ class Normalized:
     part: str = "text"
     maps: tuple[OffsetMap, ...] = field(default=(), repr=False)
     failures: frozenset[str] = frozenset()
+
+    @property
+    def openers(self) -> tuple[int, dict[int, list[str]]] | None:
+        """What `phrases` has looked up in this text, if it has."""
+        return self._memory.get("openers")
+
+    def remember_openers(self, openers: tuple[int, dict[int, list[str]]]) -> None:
+        """Keep what `phrases` has looked up: the same for every detector that asks."""
+        self._memory["openers"] = openers
+
+    @cached_property
+    def _memory(self) -> dict[str, tuple[int, dict[int, list[str]]]]:
+        return {}
 
     def original(self, start: int, end: int) -> tuple[int, int]:
         """The span of the original text that normalised `start:end` stands for."""
@@ -62,9 +76,9 @@ class Normalized:
     @cached_property
     def places(self) -> dict[str, list[int]]:
         """Where each distinct word occurs: indices into `words`."""
-        places: dict[str, list[int]] = {}
+        places: defaultdict[str, list[int]] = defaultdict(list)
         for index, word in enumerate(self.words):
-            places.setdefault(word, []).append(index)
+            places[word].append(index)
         return places
 
     @cached_property

@@ -11,6 +11,7 @@ Invariants kept here:
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -54,17 +55,28 @@ COMPLETE: Demand = complete
 class _State:
     """One document on its way: its texts, what is known, who has been asked.
 
-    open: for each question, the detectors that have not answered it yet. A question is settled when all of them have: the one
-    that looks for a formatted number says nothing about the one behind a label.
+    open: for each question, how many detectors have not answered it yet. A question is settled when all of them have: the one
+    that looks for a formatted number says nothing about the one behind a label. fresh, settled: answers not yet merged into `known`.
     """
 
     record_id: str
     texts: tuple[Normalized, ...] = field(repr=False)
-    evidence: Evidence
+    known: Evidence
     limits: Limits
-    open: dict[EvidenceKind, set[str]]
+    open: dict[EvidenceKind, int]
     asked: set[str] = field(default_factory=set)
     wanted: frozenset[EvidenceKind] | None = None
+    fresh: list[Evidence] = field(default_factory=list)
+    settled: set[EvidenceKind] = field(default_factory=set)
+
+    @property
+    def evidence(self) -> Evidence:
+        """All that is known so far, in one piece."""
+        if self.fresh or self.settled:
+            self.known = _merged([self.known, *self.fresh, Evidence(settled=frozenset(self.settled))], self.limits)
+            self.fresh.clear()
+            self.settled.clear()
+        return self.known
 
     def wants(self, detector: Detector, demand: Demand) -> bool:
         """Whether this detector can answer a question that is still open."""
@@ -76,23 +88,42 @@ class _State:
 
     def add(self, detector: Detector, found: Sequence[Evidence]) -> None:
         """Take the answers in."""
-        self.wanted = None
-        settled = set()
+        self._changed()
         for kind in detector.provides:
-            self.open[kind].discard(detector.name)
+            self.open[kind] -= 1
             if not self.open[kind]:
-                settled.add(kind)
-        news = [evidence for evidence in found if evidence is not NOTHING]
-        for evidence in (*news, *([Evidence(settled=frozenset(settled))] if settled else [])):
-            self.evidence = self.evidence.merge(evidence)
-        if len(self.evidence.findings) > self.limits.max_findings:
-            kept = Evidence(findings=self.evidence.findings[: self.limits.max_findings], failures=frozenset({LIMIT_FINDINGS}))
-            self.evidence = kept.merge(_without_findings(self.evidence))
+                self.settled.add(kind)
+        self.fresh += [evidence for evidence in found if evidence is not NOTHING]
 
     def fail(self, code: str) -> None:
         """Record a reason why this document could not be judged."""
-        self.wanted = None
-        self.evidence = self.evidence.merge(Evidence(failures=frozenset({code})))
+        self._changed()
+        self.fresh.append(Evidence(failures=frozenset({code})))
+
+    def _changed(self) -> None:
+        """Ask the demand again, unless it asks for everything anyway: then no answer can make it ask for more."""
+        if self.wanted is None or EVERYTHING not in self.wanted:
+            self.wanted = None
+
+
+def _merged(pieces: Sequence[Evidence], limits: Limits) -> Evidence:
+    """The union of all, with no more findings than the limit; past it the document fails."""
+    topics: dict[str, float] = {}
+    for piece in pieces:
+        for name, score in piece.topics.items():
+            topics[name] = max(score, topics.get(name, 0.0))
+    findings = tuple(finding for piece in pieces for finding in piece.findings)
+    failures = frozenset().union(*(piece.failures for piece in pieces))
+    if len(findings) > limits.max_findings:
+        findings, failures = findings[: limits.max_findings], failures | {LIMIT_FINDINGS}
+    return Evidence(
+        findings=findings,
+        topics=topics,
+        markers=frozenset().union(*(piece.markers for piece in pieces)),
+        declared=frozenset().union(*(piece.declared for piece in pieces)),
+        failures=failures,
+        settled=frozenset().union(*(piece.settled for piece in pieces)),
+    )
 
 
 def scan(
@@ -111,9 +142,7 @@ def scan(
     chosen = detectors.detectors if isinstance(detectors, DetectorSet) else detectors
     ordered = sorted(chosen, key=lambda detector: (detector.cost, detector.name))
     remaining = iter(documents)
-    providers = {
-        kind: frozenset(other.name for other in ordered if kind in other.provides) for detector in ordered for kind in detector.provides
-    }
+    providers = Counter(kind for detector in ordered for kind in detector.provides)
     while batch := [_prepare(document, limits, providers) for document in islice(remaining, limits.batch)]:
         # A demand may open a new question when another is answered, so the round is repeated until nobody is asked any more.
         while _round(batch, ordered, demand):
@@ -158,7 +187,7 @@ def _answers(detector: Detector, texts: Sequence[Normalized]) -> Sequence[Eviden
     return found
 
 
-def _prepare(document: Document, limits: Limits, providers: Mapping[EvidenceKind, frozenset[str]]) -> _State:
+def _prepare(document: Document, limits: Limits, providers: Mapping[EvidenceKind, int]) -> _State:
     """Normalise every part within the limits, and settle what needs no detector: problems, language, undecodable runs."""
     failures: set[str] = set()
     if document.problem is not None:
@@ -177,8 +206,7 @@ def _prepare(document: Document, limits: Limits, providers: Mapping[EvidenceKind
             texts.append(_judge(value[:left], part, failures))
         left = max(0, left - len(value))
     known = Evidence(failures=frozenset(failures), declared=document.declared)
-    unanswered = {kind: set(names) for kind, names in providers.items()}
-    return _State(record_id=document.record_id, texts=tuple(texts), evidence=known, limits=limits, open=unanswered)
+    return _State(record_id=document.record_id, texts=tuple(texts), known=known, limits=limits, open=dict(providers))
 
 
 def _judge(value: str, part: str, failures: set[str]) -> Normalized:
@@ -192,13 +220,3 @@ def _judge(value: str, part: str, failures: set[str]) -> Normalized:
         failures.add(f"{DETECTOR_ERROR}:normalize")
         return Normalized(text=value, part=part)
     return text
-
-
-def _without_findings(evidence: Evidence) -> Evidence:
-    return Evidence(
-        topics=evidence.topics,
-        markers=evidence.markers,
-        declared=evidence.declared,
-        failures=evidence.failures,
-        settled=evidence.settled,
-    )

@@ -10,6 +10,8 @@ from detectors.normalized import WORD, Normalized
 DELIMITERS = (",", "\t", "|", ";")
 MOST_ROWS = 5_000
 LONGEST_HEADER_CELL = 40
+MOST_COLUMNS = 500
+MOST_WORDS = 4
 Cell = tuple[int, int]
 
 
@@ -23,6 +25,8 @@ class Table:
 
 def tables(text: Normalized) -> Iterator[Table]:
     """Every table: a row of short names without digits, followed by at least one row of the same width."""
+    if not any(delimiter in text.text for delimiter in DELIMITERS):
+        return
     lines = _lines(text.text)
     index = 0
     while index < len(lines) - 1:
@@ -50,11 +54,17 @@ def _lines(text: str) -> list[Cell]:
 
 def _header(text: Normalized, start: int, end: int) -> tuple[str, tuple[tuple[str, ...], ...]]:
     line = text.lowered[start:end]
-    delimiter = max(DELIMITERS, key=line.count)
-    if line.count(delimiter) < 1 or len(line) > LONGEST_HEADER_CELL * (line.count(delimiter) + 1):
+    if end - start > LONGEST_HEADER_CELL * MOST_COLUMNS:
+        return "", ()
+    counts = [line.count(delimiter) for delimiter in DELIMITERS]
+    most = max(counts)
+    if most < 1 or len(line) > LONGEST_HEADER_CELL * (most + 1):
+        return "", ()
+    delimiter = DELIMITERS[counts.index(most)]
+    if len(line.split(delimiter, 1)[0].split()) > MOST_WORDS:
         return "", ()
     names = tuple(tuple(WORD.findall(line[a - start : b - start].replace("_", " "))) for a, b in _cells(text.text, start, end, delimiter))
-    good = len(names) > 1 and all(name and len(name) <= 4 and not any(word.isdigit() for word in name) for name in names)  # noqa: PLR2004
+    good = len(names) > 1 and all(name and len(name) <= MOST_WORDS and not any(word.isdigit() for word in name) for name in names)
     return (delimiter, names) if good else ("", ())
 
 

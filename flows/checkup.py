@@ -96,7 +96,7 @@ def _rules(job: Job | None) -> Iterator[Check]:
         yield Check(health=Health.GOOD, what="policy", detail=f"version {policy.version}, {policy.hash[:12]}")
     if job is not None:
         try:
-            endpoints = choose_endpoints(job, registry, scheduled=job.schedule is not None)
+            endpoints = choose_endpoints(job, registry, scheduled=job.schedule is not None and not job.unsafe_emulator)
         except FlowError as error:
             yield Check(health=Health.BAD, what="lanes", detail=str(error))
             return

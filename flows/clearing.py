@@ -78,7 +78,8 @@ def _clear_one(night: Night, document: Document, evidence: Evidence, decision: D
 
 def decision_entries(night: Night, cleared: Sequence[Cleared]) -> list[Entry]:
     """What is committed before any byte leaves: decided, then assigned and cleared, or held."""
-    remember(night.ledger.path, [_name(record.document) for record in cleared])
+    # A record's id is made from its name, so the name of a record that the ledger knows already is not new.
+    remember(night.ledger.path, [_name(record.document) for record in cleared if not night.knows(record.document.record_id)])
     return [entry for record in cleared for entry in _entries_of(night, record)]
 
 

@@ -7,6 +7,7 @@ import time
 from datetime import UTC, datetime
 from functools import partial
 
+from detectors.document import ReadProblem
 from flows.collecting import overdue_intents
 from flows.night import Night
 from flows.report import NightReport
@@ -14,20 +15,24 @@ from sinks.clients.webhook import Alert, WebhookOptions, send_alert
 from sinks.errors import EndpointError
 from sinks.ledger.entry import Entry, Event
 from sinks.ledger.outcomes import explicit_rows
-from sinks.ledger.queries import class_counts, open_intents, run_counts
+from sinks.ledger.queries import RunCounts, class_counts, open_intents, run_counts, run_state
 from sinks.ledger.sources import lookup
 from sinks.parquet import EXPLICIT_ROWS, ResultRow, Status, write_results
 
 LOGGER = logging.getLogger("waybill")
 
+NOT_SENT = ("decided", "assigned", "cleared", "released", "rejected", "cancelled")
+"""States that every pass over the documents leads on from."""
+
 
 def close_night(night: Night) -> NightReport:
     """Write held and failed rows, send the alert, end the run when nothing of it is pending, and report."""
+    hold_vanished(night)
     write_explicit_rows(night)
     counts = run_counts(night.ledger, night.run_id)
     if not counts.pending:
         night.ledger.commit([Entry(event=Event.RUN_ENDED, at=datetime.now(UTC), run_id=night.run_id, detail_code=_ended_as(night))])
-    raise_alert(night, held=counts.held, failed=counts.failed)
+    raise_alert(night, counts)
     seconds = time.monotonic() - night.started
     stages = {name: round(spent, 3) for name, spent in night.stages.items()}
     return NightReport(
@@ -44,6 +49,17 @@ def close_night(night: Night) -> NightReport:
         ledger=str(night.job.ledger.path),
         seconds=round(seconds, 3),
         stages=stages | {"other": round(seconds - sum(night.stages.values()), 3)},
+    )
+
+
+def hold_vanished(night: Night) -> None:
+    """Hold what an earlier start of this run began, and what is not in the source any more: one explicit row instead of none."""
+    if night.options.collect_only or night.options.limit or night.job.limit:
+        return
+    gone = run_state(night.ledger, night.run_id).among(*NOT_SENT)
+    now = datetime.now(UTC)
+    night.ledger.commit(
+        [Entry(event=Event.HELD, at=now, run_id=night.run_id, record_id=state.record_id, reason=ReadProblem.VANISHED) for state in gone]
     )
 
 
@@ -75,15 +91,21 @@ def write_explicit_rows(night: Night) -> None:
             path.unlink(missing_ok=True)
 
 
-def raise_alert(night: Night, *, held: int, failed: int) -> None:
+def raise_alert(night: Night, counts: RunCounts) -> None:
     """Tell the job's webhook, in counts. A receiver that is down does not stop the night; the log says so."""
     if night.job.alerts.webhook is None:
         return
-    ambiguous = sum(intent.state == "ambiguous" for intent in open_intents(night.ledger, night.run_id))
     alert = Alert(
-        run_id=night.run_id, held=held, failed=failed, ambiguous=ambiguous, deadline=overdue_intents(night), quarantined=night.refused
+        run_id=night.run_id,
+        held=counts.held,
+        failed=counts.failed,
+        ambiguous=sum(intent.state == "ambiguous" for intent in open_intents(night.ledger, night.run_id)),
+        deadline=overdue_intents(night),
+        quarantined=night.refused,
     )
-    if not alert.needed:
+    # The night has told of what is held; a collection speaks when it ends the run, or when there is something to look after.
+    nothing_new = night.options.collect_only and counts.pending and not (alert.deadline or alert.quarantined)
+    if nothing_new or not alert.needed:
         return
     try:
         send_alert(alert, WebhookOptions(url=night.job.alerts.webhook))

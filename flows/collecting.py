@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from flows.night import Night
+from policies.model import Lane
 from sinks.errors import EndpointError
 from sinks.ingest import CompletedRow, ResultPlace, ingest
 from sinks.ledger.lookup import decided_classes
@@ -19,28 +20,37 @@ from sinks.parquet import ResultRow, Status, root_name, write_results
 FASTEST_POLL_S = 0.5
 
 
-def collect_finished(night: Night, *, since_segment: int = 1) -> int:
-    """Take in every job of this run that has ended; returns how many records must be sent again. since_segment: only jobs begun since."""
-    again = 0
-    for intent in open_intents(night.ledger, night.run_id, since_segment=since_segment):
-        lane, endpoint = night.lanes.get(intent.endpoint), night.registry.get(intent.endpoint)
-        if lane is None or endpoint is None or intent.provider_job_id is None:
-            continue
-        try:
-            report = ingest(
-                night.ledger,
-                lane,
-                intent,
-                endpoint=endpoint,
-                prompt=night.prompt,
-                write=partial(write_rows, night),
-                spool=night.job.spool,
-                now=datetime.now(UTC),
-            )
-        except EndpointError:
-            continue  # not reachable now: the job stays open and is asked again
-        again += len(report.missing)
-    return again
+def collect_finished(night: Night) -> None:
+    """Take in every job of this run that has ended; what it has no answer for is counted as lost."""
+    for intent in open_intents(night.ledger, night.run_id):
+        collect(night, intent)
+
+
+def collect_if_local(night: Night, intent: OpenIntent | None) -> None:
+    """Take in a local job at once, so that its content leaves the spool; a provider is not asked before the whole night is handed over."""
+    if intent is not None and night.registry[intent.endpoint].lane is Lane.LOCAL:
+        collect(night, intent)
+
+
+def collect(night: Night, intent: OpenIntent) -> None:
+    """Take one job in if it has ended."""
+    lane, endpoint = night.lanes.get(intent.endpoint), night.registry.get(intent.endpoint)
+    if lane is None or endpoint is None or intent.provider_job_id is None:
+        return
+    try:
+        report = ingest(
+            night.ledger,
+            lane,
+            intent,
+            endpoint=endpoint,
+            prompt=night.prompt,
+            write=partial(write_rows, night),
+            spool=night.job.spool,
+            now=datetime.now(UTC),
+        )
+    except EndpointError:
+        return  # not reachable now: the job stays open and is asked again
+    night.lost += len(report.missing)
 
 
 def write_rows(night: Night, rows: Sequence[CompletedRow]) -> dict[str, ResultPlace]:
@@ -90,9 +100,9 @@ def wait_for_results(night: Night) -> bool:
     """Wait until the run's open jobs have ended, or the job's deadline has passed; whether records must be sent again."""
     poll_s = FASTEST_POLL_S
     while True:
-        again = collect_finished(night)
+        collect_finished(night)
         night.refresh()
-        if again:
+        if night.lost:
             return True
         waiting = [intent for intent in open_intents(night.ledger, night.run_id) if intent.provider_job_id is not None]
         if not waiting or not night.waits or all(_overdue(night, intent) for intent in waiting):

@@ -5,7 +5,7 @@
     ├── RenderError         the prompt template cannot be used
     ├── ScheduleError       a scheduled run was refused before it began
     ├── PrefectUnreachableError  the Prefect server that the environment names does not answer
-    └── BatchFailedError    a batch failed; carries a reason code, because Prefect stores the text of exceptions
+    └── BatchFailedError    a batch or a run failed; carries a reason code, because Prefect stores the text of exceptions
 
 Messages say what, where and what to do. They carry ids, codes, paths and counts, never document text (invariant 5).
 """
@@ -34,8 +34,8 @@ class PrefectUnreachableError(FlowError):
 
 
 class BatchFailedError(FlowError):
-    """One batch failed. `code` is a reason code; the cause stays behind, it may quote content (invariant 5)."""
+    """A batch, or a whole run, failed. `code` is a reason code; the cause stays behind, it may quote content (invariant 5)."""
 
     def __init__(self, code: str) -> None:
-        super().__init__(f"the batch failed ({code}): run the job again, it goes on from the ledger")
+        super().__init__(f"failed ({code}): the log of the process says why; run the job again, it goes on from the ledger")
         self.code = code

@@ -8,28 +8,36 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from sinks.ledger.audit import SHORTEST
 from sinks.ledger.entry import Entry, Event
+from sinks.ledger.queries import AMBIGUOUS_REASON
 from sinks.ledger.reader import reading
 from sinks.ledger.segments import Ledger
-from sinks.ledger.sources import lookup
+from sinks.ledger.sources import readable_names
 
 # An ambiguous hand-over is also held, but releasing it here could pay twice: it is settled by looking it up at the provider.
 _HELD = """
-    SELECT s.run_id, s.record_id, s.state, coalesce(s.reason, s.error_code) AS reason, s.data_classes, s.endpoint, e."at" AS since
-    FROM record_states s JOIN entries e ON e.seq = s.seq
-    WHERE s.state IN ('held', 'ambiguous', $failed)
-      AND ($reason IS NULL OR coalesce(s.reason, s.error_code) = $reason)
-    QUALIFY row_number() OVER (PARTITION BY s.record_id ORDER BY s.seq DESC) = 1
-    ORDER BY e."at", s.record_id
+    FROM (
+        SELECT s.run_id, s.record_id, s.state,
+               coalesce(s.reason, s.error_code, CASE s.state WHEN 'ambiguous' THEN $ambiguous END) AS reason,
+               s.data_classes, s.endpoint, e."at" AS since
+        FROM record_states s JOIN entries e ON e.seq = s.seq LEFT JOIN runs r ON r.run_id = s.run_id
+        QUALIFY row_number() OVER (PARTITION BY coalesce(r.job, s.run_id), s.record_id ORDER BY s.seq DESC) = 1
+    )
+    WHERE state IN ('held', 'ambiguous', $failed) AND ($reason IS NULL OR reason = $reason)
+    ORDER BY since, record_id, run_id
 """
 
 
 def held_now(ledger: Ledger | Path, *, reason: str | None = None, failed: bool = False) -> pa.Table:
-    """The records that are held now: run_id, record_id, state, reason, data_classes, endpoint, since, source."""
-    with reading(ledger, ("intents", "record_states")) as reader:
-        table = reader.table(_HELD, reason=reason, failed="failed" if failed else "held")
+    """The records that are held now, as of the latest run of their job that has an entry about them.
+
+    Columns: run_id, record_id, state, reason, data_classes, endpoint, since, source.
+    """
+    with reading(ledger, ("intents", "record_states", "runs")) as reader:
+        table = reader.table(_HELD, reason=reason, failed="failed" if failed else "held", ambiguous=AMBIGUOUS_REASON)
     folder = ledger.path if isinstance(ledger, Ledger) else ledger
-    names = lookup(folder, table["record_id"].to_pylist())
+    names = readable_names(folder, table["record_id"].to_pylist())
     sources = [names[record].source if record in names else None for record in table["record_id"].to_pylist()]
     return table.append_column("source", pa.array(sources, pa.string()))
 
@@ -44,22 +52,28 @@ def release(
     now: datetime,
     keys: Path | None = None,
 ) -> tuple[int, list[str]]:
-    """Release held records, by id or by reason, or all of them; returns how many, and the ids that were not held."""
-    waiting = {row["record_id"]: row for row in held_now(path, reason=reason, failed=failed).to_pylist() if row["state"] != "ambiguous"}
+    """Release held records, by id or its beginning or by reason, or all; returns how many, and the ids that do not name one held record.
+
+    A record that several jobs of this ledger hold is released in each.
+    """
+    waiting = [row for row in held_now(path, reason=reason, failed=failed).to_pylist() if row["state"] != "ambiguous"]
     ledger = Ledger.open(path, keys=keys)  # only now: asking about a ledger that is not there must not make one
-    chosen = [record for record in records if record in waiting] if records else list(waiting)
+    held = {row["record_id"] for row in waiting}
+    named = {name: [record for record in held if record == name or (len(name) >= SHORTEST and record.startswith(name))] for name in records}
+    wanted = {found[0] for found in named.values() if len(found) == 1}
+    chosen = [row for row in waiting if not records or row["record_id"] in wanted]
     ledger.commit(
         [
             Entry(
                 event=Event.RELEASED,
                 at=now,
-                run_id=waiting[record]["run_id"],
-                record_id=record,
+                run_id=row["run_id"],
+                record_id=row["record_id"],
                 actor=actor,
                 reason="retry",
-                before=waiting[record]["reason"],
+                before=row["reason"],
             )
-            for record in chosen
+            for row in chosen
         ]
     )
-    return len(chosen), [record for record in records if record not in waiting]
+    return len({row["record_id"] for row in chosen}), [name for name, found in named.items() if len(found) != 1]

@@ -60,6 +60,9 @@ def check_usable(endpoint: Endpoint, job: Job) -> None:
         raise _no_engine(endpoint, job)
     if endpoint.engine == "vllm_offline":
         _interpreter(endpoint, job)
+    if endpoint.provider == EMULATOR:
+        _delay_s(endpoint, job)
+        _faults(endpoint, job)
     _secret(endpoint, job)
 
 
@@ -99,8 +102,8 @@ def _faults(endpoint: Endpoint, job: Job) -> Path | None:
     return path
 
 
-def build_lane(endpoint: Endpoint, job: Job, stages: dict[str, float]) -> LaneEngine:
-    """The engine of an endpoint. Raises JobError when this version has none, or its secret is not set."""
+def build_lane(endpoint: Endpoint, job: Job, stages: dict[str, float], stack: ExitStack) -> LaneEngine:
+    """The engine of an endpoint; its connections end with `stack`. Raises JobError when this version has none, or its secret is not set."""
     if endpoint.engine == "extractive":
         from sinks.lanes.extractive import ExtractiveLane  # noqa: PLC0415 - only the engines in use are imported
 
@@ -111,6 +114,7 @@ def build_lane(endpoint: Endpoint, job: Job, stages: dict[str, float]) -> LaneEn
 
         job.spool.mkdir(mode=0o700, parents=True, exist_ok=True)
         client = OpenAIBatches(OpenAIOptions.of(endpoint, _secret(endpoint, job)))
+        stack.callback(client.close)
         lane = OpenAIBatchLane(client, OpenAIBatchOptions(spool=job.spool))
     elif endpoint.engine == "vllm_offline":
         from sinks.lanes.vllm_offline import VllmOfflineLane  # noqa: PLC0415

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from detectors import DetectorSet, load
+from detectors import load
+from detectors.detector import DetectorSet
 from detectors.document import Demand, Document, Evidence
 from detectors.scan import scan
 from flows.errors import JobError
@@ -22,8 +23,9 @@ from flows.job import Job, load_job
 from flows.lanes import EMULATOR, build_lane, check_usable, choose_endpoints, start_endpoints
 from flows.progress import Progress, SilentProgress
 from flows.render import load_prompt
-from flows.runs import begin_run, choose_run
+from flows.runs import begin_run, choose_run, template_of
 from flows.sources import check_duplicates
+from flows.templates import keep_template
 from policies.check import Severity, check
 from policies.decide import decide
 from policies.demand import demand_for
@@ -96,6 +98,7 @@ class Night:
     stages: dict[str, float] = field(default_factory=dict)
     unchanged: int = 0
     refused: int = 0
+    lost: int = 0  # hand-overs or rows that a provider has nothing for, since the documents were last read
 
     @property
     def today(self) -> date:
@@ -140,9 +143,13 @@ class Night:
     def is_due(self, document: Document) -> bool:
         """Whether this record has neither an outcome, nor a hand-over under way, nor a result from an earlier night."""
         state = self.states.get(document.record_id)
-        if state is None:
-            return not self.is_unchanged(document)
+        if state is None:  # a collection of an earlier night's run takes nothing new into it
+            return not self.options.collect_only and not self.is_unchanged(document)
         return state.state not in SETTLED | IN_FLIGHT
+
+    def knows(self, record_id: str) -> bool:
+        """Whether the ledger has met this record, in this run or as a result of an earlier one."""
+        return self.states.get(record_id) is not None or self.before.get(record_id) is not None
 
     def is_unchanged(self, document: Document) -> bool:
         """Whether an earlier night of this job has a result for this very text under this very template."""
@@ -190,7 +197,14 @@ def open_night(options: NightOptions, progress: Progress | None = None) -> Itera
         ledger = Ledger.open(job.ledger.path, keys=job.ledger_keys)
         # A scheduled night and a collection begin in the same second every quarter of an hour: the night waits its turn.
         stack.enter_context(one_runner(job.ledger.path, job.name, wait=options.scheduled and not options.collect_only))
-        run_id = options.run_id or choose_run(ledger, job, logical_date=day, reprocess=options.reprocess or job.reprocess)
+        run_id = options.run_id or choose_run(
+            ledger, job, logical_date=day, template_hash=prompt.hash, reprocess=options.reprocess or job.reprocess
+        )
+        begun_with = template_of(ledger, run_id, prompt)
+        if begun_with != prompt:
+            prompt = begun_with
+            check_template(prompt, policy, detectors, job)
+        keep_template(ledger.path, prompt)
         begin_run(ledger, job, run_id, policy=policy, template_hash=prompt.hash, detectors_hash=detectors.hash, logical_date=day)
         endpoints = start_endpoints(job, endpoints, stack)
         stages = {"detection": 0.0, "inference": 0.0}
@@ -206,7 +220,7 @@ def open_night(options: NightOptions, progress: Progress | None = None) -> Itera
             prompt=prompt,
             detectors=detectors,
             demand=demand_for(policy),
-            lanes={endpoint.name: build_lane(endpoint, job, stages) for endpoint in endpoints},
+            lanes={endpoint.name: build_lane(endpoint, job, stages, stack) for endpoint in endpoints},
             states=run_state(ledger, run_id),
             before=completed_before(ledger, job.name, run_id=run_id),
             progress=progress,

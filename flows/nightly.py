@@ -17,7 +17,7 @@ from prefect.cache_policies import NO_CACHE
 from flows.boundary import as_code, codes_only
 from flows.clearing import clear_records, decision_entries
 from flows.closing import close_night
-from flows.collecting import collect_finished, wait_for_results
+from flows.collecting import collect_if_local, wait_for_results
 from flows.deciding import decide_documents
 from flows.errors import BatchFailedError, PrefectUnreachableError
 from flows.night import Night, NightOptions, open_night, opened
@@ -35,10 +35,10 @@ def carry(night: Night, batch: Batch) -> None:
     evidence = night.scan(documents)
     decisions = decide_documents(documents, evidence, night.policy, night.detectors.hash)
     cleared = clear_records(night, documents, evidence, decisions)
-    committed = night.ledger.commit(decision_entries(night, cleared))
+    night.ledger.commit(decision_entries(night, cleared))
     for shard in freeze_records(night, cleared):
-        hand_over(night, shard)
-    collect_finished(night, since_segment=committed)
+        intent = hand_over(night, shard)
+        collect_if_local(night, intent)
     night.progress.carried(len(cleared))
 
 
@@ -46,13 +46,19 @@ def run_night(options: NightOptions, *, progress: Progress | None = None, each: 
     """The whole night: recover what an earlier one left open, carry every batch, fetch the results, close."""
     with open_night(options, progress) as night:
         recover_hand_overs(night)
-        night.progress.stage("carrying documents")
-        for batch in () if options.collect_only else list_batches(night.job, limit=options.limit):
-            each(night, batch)
+        if not options.collect_only:
+            carry_all(night, each)
         while wait_for_results(night):  # true when a provider lost rows: their records go the same way again
-            for batch in list_batches(night.job, limit=options.limit):
-                each(night, batch)
+            carry_all(night, each)
         return close_night(night)
+
+
+def carry_all(night: Night, each: Carry) -> None:
+    """Every batch, one after the other. A record that is not due is left where it is."""
+    night.progress.stage("carrying documents")
+    night.lost = night.unchanged = 0
+    for batch in list_batches(night.job, limit=night.options.limit):
+        each(night, batch)
 
 
 def run_now(options: NightOptions, progress: Progress) -> NightReport:
@@ -89,9 +95,7 @@ def nightly(job: str, out: str | None = None, *, wait: bool = False, reprocess: 
     scheduled: datetime | None = runtime.flow_run.scheduled_start_time
     date = scheduled.astimezone(UTC).date().isoformat() if scheduled else None
     with codes_only():
-        report = run_night(
-            NightOptions(job=job, out=out, date=date, wait=wait, reprocess=reprocess, scheduled=True), each=carry_as_task
-        )
+        report = run_night(NightOptions(job=job, out=out, date=date, wait=wait, reprocess=reprocess, scheduled=True), each=carry_as_task)
     if report.refused:
         raise BatchFailedError("gate_refused")
 

@@ -5,18 +5,20 @@ On a terminal, one live line; elsewhere (cron, CI, a log file) a plain line now 
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import IO, Protocol
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as RichProgress
+from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from flows.report import DESTINATIONS, NightReport
 
+LOGGER = logging.getLogger("waybill")
 PLAIN_INTERVAL_S = 15.0
 
 
@@ -81,14 +83,40 @@ class PlainProgress:
         print(f"waybill: {line}", file=self.stream, flush=True)
 
 
+class _Lines(logging.Handler):
+    """The program's own log as lines among the progress: no time, no logger's name, and never across the live line."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        super().__init__()
+        self._say = say
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._say(f"waybill: {record.getMessage()}")
+
+
+@contextmanager
+def _log_lines(say: Callable[[str], None]) -> Iterator[None]:
+    handler, before = _Lines(say), LOGGER.propagate
+    LOGGER.addHandler(handler)
+    LOGGER.propagate = False
+    try:
+        yield
+    finally:
+        LOGGER.propagate = before
+        LOGGER.removeHandler(handler)
+
+
 @contextmanager
 def watching(stream: IO[str]) -> Iterator[Progress]:
     """The progress that fits the stream: live on a terminal, plain lines elsewhere."""
     if not stream.isatty():
-        yield PlainProgress(stream)
+        with _log_lines(lambda line: print(line, file=stream, flush=True)):
+            yield PlainProgress(stream)
         return
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(pulse_style="cyan"), MofNCompleteColumn(), TimeElapsedColumn())
-    with RichProgress(*columns, console=Console(file=stream), transient=True) as live:
+    console = Console(file=stream, highlight=False, markup=False, emoji=False, soft_wrap=True)
+    # How many there will be is not known before the last batch is read: a count, no bar.
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TextColumn("{task.completed:,.0f} documents"), TimeElapsedColumn())
+    with RichProgress(*columns, console=console, transient=True) as live, _log_lines(live.console.print):
         yield TerminalProgress(live)
 
 

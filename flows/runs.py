@@ -1,4 +1,7 @@
-"""Which run this is. A run is a job on a logical date; `--reprocess` after a finished one begins the next: `.r2`, and so on."""
+"""Which run this is. A run is a job on a logical date; `--reprocess` after a finished one begins the next: `.r2`, and so on.
+
+So does another template: under one run there is one, or nobody could say what a record was asked (see `flows/templates.py`).
+"""
 
 from __future__ import annotations
 
@@ -6,20 +9,29 @@ import re
 from datetime import UTC, datetime
 
 from flows.job import Job
+from flows.templates import kept_template
 from policies.policy import Policy
 from sinks.ledger.entry import Entry, Event
 from sinks.ledger.queries import RunInfo, job_runs
 from sinks.ledger.segments import Ledger
+from sinks.request import Prompt
 
 
-def choose_run(ledger: Ledger, job: Job, *, logical_date: str, reprocess: bool) -> str:
-    """The run to begin or to go on with. An unfinished run is always gone on with, so that a killed `--reprocess` is not begun twice."""
+def choose_run(ledger: Ledger, job: Job, *, logical_date: str, template_hash: str, reprocess: bool) -> str:
+    """The run to begin or to go on with. An unfinished one of this template is gone on with: a killed `--reprocess` is not begun twice."""
     first = f"{job.name}-{logical_date}"
     runs = [run for run in job_runs(ledger, job.name) if run.logical_date == logical_date]
     if not runs:
         return first
     latest = max(runs, key=_ordinal)
-    return f"{first}.r{_ordinal(latest) + 1}" if reprocess and latest.finished else latest.run_id
+    another = latest.template_hash != template_hash or (reprocess and latest.finished)
+    return f"{first}.r{_ordinal(latest) + 1}" if another else latest.run_id
+
+
+def template_of(ledger: Ledger, run_id: str, prompt: Prompt) -> Prompt:
+    """The template that the run began with; `prompt` where it begins now. Raises JobError when it is lost."""
+    begun = next((run.template_hash for run in job_runs(ledger) if run.run_id == run_id), None)
+    return prompt if begun in {None, prompt.hash} else kept_template(ledger.path, str(begun))
 
 
 def begin_run(ledger: Ledger, job: Job, run_id: str, *, policy: Policy, template_hash: str, detectors_hash: str, logical_date: str) -> None:

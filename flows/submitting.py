@@ -11,11 +11,11 @@ from flows.collecting import collect_finished
 from flows.night import Night
 from sinks.errors import EndpointError, GateError
 from sinks.freeze import FreezeItem, ShardLimits, clean_spool, freeze
-from sinks.handover import HandOverState
+from sinks.handover import HandOverOutcome, HandOverState
 from sinks.handover import hand_over as hand_over_once
 from sinks.ingest import retire, unretired
 from sinks.ledger.entry import Entry, Event
-from sinks.ledger.queries import open_intents
+from sinks.ledger.queries import OpenIntent, open_intents
 from sinks.reconcile import OnAmbiguous, reconcile
 from sinks.shard import FrozenShard
 
@@ -24,7 +24,7 @@ GATE_REFUSED = "gate_refused"
 
 def recover_hand_overs(night: Night) -> None:
     """Look up every hand-over that nobody recorded the outcome of, take in what has ended, and remove what earlier runs left behind."""
-    reconcile(
+    report = reconcile(
         night.ledger,
         night.lanes,
         night.registry,
@@ -32,6 +32,7 @@ def recover_hand_overs(night: Night) -> None:
         run_id=night.run_id,
         on_ambiguous=OnAmbiguous(night.job.on_ambiguous),
     )
+    night.lost += len(report.not_found)
     for intent in unretired(night.ledger, night.run_id):
         lane = night.lanes.get(intent.endpoint)
         if lane is not None:
@@ -86,10 +87,11 @@ def freeze_records(night: Night, cleared: Sequence[Cleared]) -> Iterator[FrozenS
         yield from frozen.shards
 
 
-def hand_over(night: Night, shard: FrozenShard) -> None:
-    """Pass the gate and send once. Whatever stops it becomes a held row with a code; the night goes on with other shards.
+def hand_over(night: Night, shard: FrozenShard) -> OpenIntent | None:
+    """Pass the gate and send once; returns the hand-over that is now open, if any.
 
-    Raises LedgerUnavailableError: without a ledger nothing more may be sent (invariant 4).
+    Whatever stops it becomes a held row with a code; the night goes on with other shards. Raises LedgerUnavailableError: without a
+    ledger nothing more may be sent (invariant 4).
     """
     try:
         outcome = hand_over_once(
@@ -107,8 +109,26 @@ def hand_over(night: Night, shard: FrozenShard) -> None:
     except EndpointError:
         _hold(night, shard, "endpoint_unusable")
     else:
+        if outcome.state is HandOverState.SUBMITTED:
+            return _opened(shard, outcome)
         if outcome.state is HandOverState.REJECTED:
             _hold(night, shard, outcome.code or "rejected")
+    return None
+
+
+def _opened(shard: FrozenShard, outcome: HandOverOutcome) -> OpenIntent:
+    """The open hand-over as the ledger has just been told of it."""
+    return OpenIntent(
+        intent_id=shard.intent_id,
+        run_id=shard.run_id,
+        endpoint=shard.endpoint.name,
+        attempt=shard.attempt,
+        state=outcome.state,
+        at=datetime.now(UTC),
+        provider_job_id=outcome.provider_job_id,
+        shard_hmac=None,
+        record_ids=tuple(row.record_id for row in shard.rows),
+    )
 
 
 def _hold(night: Night, shard: FrozenShard, reason: str) -> None:

@@ -100,6 +100,8 @@ def checker(prompt: Prompt) -> Check:
             return None if validator.is_valid(tree) else "schema_violation"
         except (Unresolvable, SchemaError):
             return "schema_unusable"
+        except (RecursionError, OverflowError):  # nested or large beyond what can be compared: one such answer must not stop the others
+            return "schema_violation"
 
     return check
 

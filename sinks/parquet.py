@@ -83,13 +83,14 @@ class WrittenResults:
 def root_name(data_classes: Sequence[str], *, partial: bool = False) -> str:
     """The restricted root that rows of these classes lie under: `clean`, or the classes joined by `+`.
 
-    partial: the scan stopped early, so the record may carry further classes; it lies under `restricted`, for readers cleared for all.
+    partial: the scan stopped early, so the record may carry further classes, a seemingly clean one too; it lies under `restricted`, for
+    readers cleared for all.
     """
     restricted = sorted(set(data_classes) - {CLEAN})
-    if not restricted:
-        return CLEAN_ROOT
     if partial:
         return RESTRICTED_ROOT
+    if not restricted:
+        return CLEAN_ROOT
     name = "+".join(restricted)
     return name if len(name) <= _LONGEST_ROOT else f"{name[:_LONGEST_ROOT]}+{hashlib.sha256(name.encode()).hexdigest()[:16]}"
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeGuard
 
 from policies.model import Endpoint
 from policies.model import Lane as LaneName
@@ -43,7 +43,6 @@ class OnAmbiguous(StrEnum):
     HOLD = "hold"
 
 
-@runtime_checkable
 class RemoteLane(Lane, Protocol):
     """A lane whose provider runs jobs of its own: they can be stopped, and uploads without a job removed."""
 
@@ -54,6 +53,11 @@ class RemoteLane(Lane, Protocol):
     def sweep(self, intent_id: str) -> Sequence[str]:
         """Delete what the intent left at the provider without a job; returns the ids deleted."""
         ...
+
+
+def is_remote(lane: Lane | None) -> TypeGuard[RemoteLane]:
+    """Whether a lane's jobs can be stopped. `isinstance` would not do: since Python 3.12 it does not see what a wrapper passes on."""
+    return callable(getattr(lane, "cancel", None)) and callable(getattr(lane, "sweep", None))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +102,7 @@ def reconcile(
         stopped += extra
     for intent in _watched(ledger, run_id, now - WATCH):
         lane = lanes.get(intent.endpoint)
-        if isinstance(lane, RemoteLane) and intent.intent_id not in found["not_found"]:
+        if is_remote(lane) and intent.intent_id not in found["not_found"]:
             with contextlib.suppress(EndpointError):  # asked again at the next start
                 adopted, extra = desk.late(intent, lane)
                 found["adopted"] += [intent.intent_id] if adopted else []
@@ -147,7 +151,7 @@ class _Desk:
                 self._commit(intent, Event.AMBIGUOUS, HELD)
             return "held"
         self._commit(intent, Event.REJECTED, NOT_FOUND)
-        if isinstance(lane, RemoteLane):
+        if is_remote(lane):
             with contextlib.suppress(EndpointError):  # what stays there expires by itself
                 lane.sweep(intent.intent_id)
         return "not_found"
@@ -173,8 +177,8 @@ class _Desk:
 
         One commit, the adoption last: were the intent left `cancelled` by a kill in between, its records would be sent again.
         """
-        extra = list(jobs[1:]) if isinstance(lane, RemoteLane) else []
-        if isinstance(lane, RemoteLane):
+        extra = list(jobs[1:]) if is_remote(lane) else []
+        if is_remote(lane):
             self._stop(lane, extra)
         stopped = [self._entry(intent, Event.CANCELLED, EXTRA_JOB, job_id) for job_id in extra]
         self.ledger.commit([*stopped, self._entry(intent, Event.SUBMITTED, ADOPTED, jobs[0])])

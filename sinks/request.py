@@ -63,8 +63,8 @@ class Prompt:
         return (*texts, *([json.dumps(self.schema, ensure_ascii=False, sort_keys=True)] if self.schema else ()))
 
     @property
-    def hash(self) -> str:
-        """SHA-256 over a canonical form, hex: the `template_hash` of results and ledger, and the task's identity."""
+    def canonical(self) -> bytes:
+        """The whole of it in one byte form; `read_prompt` reads it back."""
         form = {
             "kind": self.kind,
             "messages": [[m.role, [[p.slot, p.text] for p in m.parts]] for m in self.messages],
@@ -73,7 +73,12 @@ class Prompt:
             "temperature": self.temperature,
             "seed": self.seed,
         }
-        return hashlib.sha256(json.dumps(form, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode()).hexdigest()
+        return json.dumps(form, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode()
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 over the canonical form, hex: the `template_hash` of results and ledger, and the task's identity."""
+        return hashlib.sha256(self.canonical).hexdigest()
 
     def present(self, record_parts: Mapping[str, str]) -> frozenset[str]:
         """The slots this record fills; parts for absent or empty slots are left out of its request."""
@@ -91,3 +96,12 @@ class Prompt:
             if parts:
                 filled.append(Message(role=message.role, parts=tuple(parts)))
         return tuple(filled)
+
+
+def read_prompt(canonical: bytes) -> Prompt:
+    """The prompt of this canonical form."""
+    form = json.loads(canonical)
+    messages = tuple(
+        Message(role=role, parts=tuple(Part(slot=slot, text=text) for slot, text in parts)) for role, parts in form.pop("messages")
+    )
+    return Prompt(kind=TaskKind(form.pop("kind")), messages=messages, **form)

@@ -1,4 +1,4 @@
-"""Given names and surnames of the US census (package `names`), and which of them are everyday words.
+"""Given names and surnames of the US census (package `names`), given names it lacks (`given_names.txt`), and which of them are everyday words.
 
 Loaded once, when the first text arrives. All names are in lower case.
 """
@@ -17,6 +17,7 @@ COMMON_GIVEN = 0.01
 COMMON_SURNAME = 0.001
 
 AMBIGUOUS_FILE = Path(__file__).with_name("ambiguous_names.txt")
+GIVEN_FILE = Path(__file__).with_name("given_names.txt")
 
 # Words that the census has as names but that in Title Case are nearly always a place, a date or a company.
 NOT_GIVEN = listed(
@@ -121,7 +122,9 @@ def gazetteer() -> Gazetteer:
     for name, frequency in _frequencies(files["first:female"]).items():
         given[name] = max(frequency, given.get(name, 0.0))
     surnames = _frequencies(files["last"])
-    ambiguous = frozenset(line for line in AMBIGUOUS_FILE.read_text(encoding="ascii").split("\n") if line and not line.startswith("#"))
+    for name in _listed_in(GIVEN_FILE):
+        given[name] = max(COMMON_GIVEN, given.get(name, 0.0))
+    ambiguous = frozenset(_listed_in(AMBIGUOUS_FILE))
     common = frozenset(name for name, frequency in given.items() if frequency >= COMMON_GIVEN) - NOT_GIVEN - PLACE_NAMES
     return Gazetteer(
         given=frozenset(given) - NOT_GIVEN,
@@ -131,6 +134,11 @@ def gazetteer() -> Gazetteer:
         strong_surnames=frozenset(name for name, frequency in surnames.items() if frequency >= COMMON_SURNAME) - ambiguous - NOT_SURNAME,
         ambiguous=ambiguous,
     )
+
+
+def _listed_in(path: Path) -> list[str]:
+    lines = path.read_text(encoding="ascii").splitlines()
+    return [word for line in lines if not line.startswith("#") for word in line.split()]
 
 
 def _frequencies(path: str) -> dict[str, float]:

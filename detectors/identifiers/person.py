@@ -12,32 +12,34 @@ from collections.abc import Iterable, Iterator
 from detectors.detector import Detector, EachText, collect, entity_kind
 from detectors.document import Evidence, Finding
 from detectors.identifiers.gazetteer import COMPANIES, NOT_SURNAME, Gazetteer, gazetteer
+from detectors.identifiers.mentions import CAPITAL, mentions
 from detectors.normalized import Normalized
 from detectors.phrases import Phrases, listed
 
 NAME = "person"
-CAPITAL = "A-Z\u00c0-\u00d6\u00d8-\u00de\u0100\u0106\u010c\u0141\u015a\u0160\u017b\u017d"
-TOKEN = rf"[{CAPITAL}][\w'-]{{0,30}}\.?"
+# A full stop belongs to an initial or a short title; behind a whole word it ends the sentence, and the name.
+TOKEN = rf"(?:[{CAPITAL}]\.|(?:Jr|Sr|St|Wm|Chas|Geo)\.|[{CAPITAL}][\w'-]{{0,30}})"
 SEQUENCE = re.compile(
-    rf"(?<![\w'-]){TOKEN}(?:,?[ \t]{{1,3}}(?:\n[ \t]{{0,3}})?(?:{TOKEN}|(?:de|da|van|von|der|bin|al|la|del|di)\b)){{1,7}}"
+    rf"(?<![\w'-])(?=[{CAPITAL}]){TOKEN}(?:,?[ \t]{{1,3}}(?:\n[ \t]{{0,3}})?(?:{TOKEN}|(?:de|da|van|von|der|bin|al|la|del|di)\b)){{1,7}}"
 )
 ONE = re.compile(rf"{TOKEN}|(?:de|da|van|von|der|bin|al|la|del|di)\b")
-TITLE = re.compile(
-    rf"\b(?:Mr|Mrs|Ms|Miss|Mx|Dr|Prof|Sra?|Rev|Hon|MR|MRS|MS|DR)(?:\.[ \t]{{0,2}}|[ \t]{{1,2}})(?P<name>[{CAPITAL}][\w'-]{{1,30}}"
-    rf"(?:[ \t]{{1,2}}{TOKEN}){{0,2}})"
+# What stands behind a title, a greeting, a closing, an introduction; and letters behind a name.
+TITLED = re.compile(rf"(?:\.[ \t]{{0,2}}|[ \t]{{1,2}})(?P<name>[{CAPITAL}][\w'-]{{1,30}}(?:[ \t]{{1,2}}{TOKEN}){{0,2}})")
+GREETED = re.compile(rf"[ \t,]{{1,2}}(?P<name>{TOKEN}(?:[ \t]{TOKEN}){{0,3}})")
+CLOSED = re.compile(rf"[^\w\n]{{0,4}}(?:\n[ \t>]{{0,8}}){{0,4}}(?P<name>{TOKEN}(?:[ \t]{TOKEN}){{1,3}})")
+INTRODUCED = re.compile(rf"[ \t]{{1,2}}(?P<name>{TOKEN}(?:[ \t]{TOKEN}){{1,2}})")
+LETTERS = re.compile(
+    r",[ \t]{0,2}(?:M\.?D\.?|D\.?O\.?|R\.?N\.?|N\.?P\.?|PA-?C?|Ph\.?D\.?|DDS|DVM|CPA|Esq|Esquire|LCSW|PharmD|FACS|FACC|APRN|MSN|DPM|PT|OT"
+    r"|CFP|JD)\b"
 )
-CREDENTIALS = re.compile(
-    rf"(?<![\w'-])(?P<name>{TOKEN}(?:[ \t]{TOKEN}){{0,3}}),[ \t]{{0,2}}"
-    r"(?:M\.?D\.?|D\.?O\.?|R\.?N\.?|N\.?P\.?|PA-?C?|Ph\.?D\.?|DDS|DVM|CPA|Esq|Esquire|LCSW|PharmD|FACS|FACC|APRN|MSN|DPM|PT|OT|CFP|JD)\b"
+BEFORE_LETTERS = re.compile(rf"(?<![\w'-])(?P<name>{TOKEN}(?:[ \t]{TOKEN}){{0,3}})$")
+LETTERS_REACH = 70
+TITLES = listed("mr mrs ms miss mx dr prof sr sra rev hon")
+GREETINGS = Phrases.of(("dear|hi|hello|hey|good morning|good afternoon|good evening",))
+CLOSINGS = Phrases.of(
+    ("sincerely|regards|yours truly|yours|respectfully|best wishes|cordially|yours faithfully|signed|signature|many thanks|warmly",)
 )
-MY_NAME = re.compile(rf"\b(?i:my name is|name is|i am|i'm|this is)[ \t]{{1,2}}(?P<name>{TOKEN}(?:[ \t]{TOKEN}){{1,2}})")
-GREETING = re.compile(
-    rf"(?:^|\n)[ \t>]{{0,4}}(?i:dear|hi|hello|hey|good morning|good afternoon)[ \t,]{{1,2}}(?P<name>{TOKEN}(?:[ \t]{TOKEN}){{0,3}})"
-)
-CLOSING = re.compile(
-    r"(?i:\b(?:sincerely|regards|yours truly|respectfully|best wishes|cordially|yours faithfully|signed|signature|many thanks|warmly))"
-    rf"[^\w\n]{{0,4}}(?:\n[ \t>]{{0,8}}){{0,4}}(?P<name>{TOKEN}(?:[ \t]{TOKEN}){{1,3}})"
-)
+INTRODUCTIONS = Phrases.of(("my name is|name is|i am|i'm|this is",))
 
 ROLES = Phrases.of(
     (
@@ -61,7 +63,7 @@ ROLES = Phrases.of(
     )
 )
 ROLE_VALUE = re.compile(
-    rf"[ \t]{{0,3}}(?:\((?:s|print|printed)\)|'?s name| name)?[ \t]{{0,3}}[:=|\t#-][ \t|\"']{{0,8}}(?:\n[ \t]{{0,4}})?"
+    rf"[ \t]{{0,3}}(?:\((?:s|print|printed)\)|'?s name| name)?[ \t*_]{{0,4}}[:=|\t#-][ \t|\"'*_]{{0,8}}(?:\n[ \t]{{0,4}})?"
     rf"(?P<name>(?:{TOKEN},?[ \t]{{0,2}}){{1,4}}|[a-z][a-z'-]{{1,20}},?[ ][a-z'-]{{1,20}}\b)(?P<rest>[^\n]?)"
 )
 NOT_NAMES = listed(
@@ -90,7 +92,8 @@ def detector() -> Detector:
 
 def _look(text: Normalized) -> Evidence:
     names = gazetteer()
-    spans = {*_sequences(text, names), *_contexts(text, names), *_roles(text, names), *_lower(text, names), *_field(text, names)}
+    passes = (_sequences, _contexts, _roles, _lower, _field, mentions)
+    spans = {span for look in passes for span in look(text, names)}
     return collect(_findings(text, sorted(spans)))
 
 
@@ -136,12 +139,18 @@ def _pair(text: str, tokens: list[tuple[str, int, int]], index: int, names: Gaze
 
 def _is_name(first: str, last: str, names: Gazetteer) -> bool:
     given, surname = _plain(first), _plain(last)
+    parts = [part for part in surname.split("-") if len(part) > 2]  # noqa: PLR2004 - "Al-", "Wi-Fi"
+    double = len(parts) > 1 and "-" in last.strip("-") and last.split("-")[-1][:1].isupper()
+    if len(given) == 1:
+        return double and any(part in names.surnames for part in parts) or surname in names.strong_surnames
     if f"{given} {surname}" in COMPANIES or surname in NOT_SURNAME or len(surname) < 2 or first.endswith("'s"):  # noqa: PLR2004
         return False
     if first.isupper() and last.isupper() and len(first) > 1:
         return given in names.strong_given and surname in names.surnames and surname not in names.ambiguous
     if last.isupper() and len(surname) <= 4:  # noqa: PLR2004 - an abbreviation
         return False
+    if double and any(part in names.surnames for part in parts):
+        return given not in names.ambiguous and given not in NOT_NAMES and given not in NOT_SURNAME
     if surname in names.surnames:
         return given in names.common_given or (given in names.given and surname not in names.ambiguous)
     return given in names.strong_given and surname not in names.ambiguous and len(surname) > 2  # noqa: PLR2004
@@ -149,23 +158,38 @@ def _is_name(first: str, last: str, names: Gazetteer) -> bool:
 
 def _contexts(text: Normalized, names: Gazetteer) -> Iterator[tuple[PairSpan, float]]:
     """Names by what stands around them: a title, letters behind the name, a greeting, a closing."""
-    for match in TITLE.finditer(text.text):
-        if _plain(match.group("name").split()[0]) not in NOT_NAMES:
-            yield match.span("name"), 0.85
-    for match in CREDENTIALS.finditer(text.text):
-        words = match.group("name").split()
-        if not _words(match.group("name")) & NOT_NAMES and (len(words) > 1 or _plain(words[0]) in names.surnames):
-            yield match.span("name"), 0.85
-    for match in GREETING.finditer(text.text):
-        words = match.group("name").split()
-        if names.known(_plain(words[0])) and _plain(words[0]) not in NOT_NAMES:
-            yield match.span("name"), 0.7
-    for pattern in (CLOSING, MY_NAME):
-        for match in pattern.finditer(text.text):
-            words_found = _words(match.group("name"))
-            # A closing is followed by a name, known or not; "I am" by anything.
-            believed = any(names.known(word) for word in words_found) or (pattern is CLOSING and not words_found & names.ambiguous)
-            if believed and not words_found & (NOT_NAMES | NOT_SURNAME):
+    for word in TITLES & text.vocabulary:
+        for index in text.places[word]:
+            start, end = text.spans[index]
+            match = TITLED.match(text.text, end) if text.text[start].isupper() else None
+            if match and _plain(match.group("name").split()[0]) not in NOT_NAMES:
+                yield match.span("name"), 0.85
+    for tail in LETTERS.finditer(text.text):
+        low = max(0, tail.start() - LETTERS_REACH)
+        match = BEFORE_LETTERS.search(text.text[low : tail.start()])
+        if match:
+            words = match.group("name").split()
+            if not _words(match.group("name")) & NOT_NAMES and (len(words) > 1 or _plain(words[0]) in names.surnames):
+                yield (low + match.start("name"), low + match.end("name")), 0.85
+    for start, end, _ in GREETINGS.spans(text):
+        match = GREETED.match(text.text, end) if text.text[max(0, start - 5) : start].strip(" \t>")[-1:] in {"", "\n"} else None
+        if match:
+            first = _plain(match.group("name").split()[0])
+            if names.known(first) and first not in NOT_NAMES:
+                yield match.span("name"), 0.7
+    yield from _signed(text, names)
+
+
+def _signed(text: Normalized, names: Gazetteer) -> Iterator[tuple[PairSpan, float]]:
+    """Who closes a letter, or says who they are. A closing is followed by a name, known or not; "I am" by anything."""
+    for phrases, pattern in ((CLOSINGS, CLOSED), (INTRODUCTIONS, INTRODUCED)):
+        for _, end, _ in phrases.spans(text):
+            match = pattern.match(text.text, end)
+            if match is None:
+                continue
+            words = _words(match.group("name"))
+            believed = any(names.known(word) for word in words) or (phrases is CLOSINGS and not words & names.ambiguous)
+            if believed and not words & (NOT_NAMES | NOT_SURNAME):
                 yield match.span("name"), 0.8
 
 
@@ -182,7 +206,7 @@ def _roles(text: Normalized, names: Gazetteer) -> Iterator[tuple[PairSpan, float
         words = [_plain(word) for word in match.group("name").split()]
         if not words or words[0] in NOT_NAMES or NOT_NAMES & set(words):
             continue
-        alone = match.group("rest") in {"", "|", "<", "\t", "("} and len(words) >= 2  # noqa: PLR2004
+        alone = match.group("rest") in {"", "|", "<", "\t", "(", "*", "_", "[", ";", "."} and len(words) >= 2  # noqa: PLR2004
         lower = match.group("name").islower()
         if lower:
             believed = words[0] in names.strong_given or (len(words) > 1 and words[1] in names.strong_given)

@@ -25,10 +25,25 @@ def phrase_marker(marker: str, phrases: Iterable[str], *, counts: Place | None =
     return question_marker(marker, raised, cost=cost)
 
 
-def groups_marker(marker: str, groups: Iterable[Iterable[str]], *, cost: int = 2) -> EachText:
-    """Raised when every group has a phrase in the text."""
+def groups_marker(marker: str, groups: Iterable[Iterable[str]], *, within: int = 200, cost: int = 2) -> EachText:
+    """Raised when every group has a phrase in some stretch of `within` words: a digest of many pieces is not one paper."""
     indexes = tuple(Phrases.of(group) for group in groups)
-    return question_marker(marker, lambda text: all(index.any(text) for index in indexes), cost=cost)
+    return question_marker(marker, lambda text: _together(text, indexes, within), cost=cost)
+
+
+def _together(text: Normalized, indexes: tuple[Phrases, ...], within: int) -> bool:
+    found = []
+    for group, index in enumerate(indexes):
+        positions = [(first, group) for first, _, _ in index.positions(text)]
+        if not positions:
+            return False
+        found += positions
+    last = [-within - 1] * len(indexes)
+    for position, group in sorted(found):
+        last[group] = position
+        if position - min(last) <= within and min(last) >= 0:
+            return True
+    return False
 
 
 def question_marker(marker: str, raised: Callable[[Normalized], bool], *, cost: int = 2) -> EachText:

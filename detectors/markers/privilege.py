@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 
 from detectors.detector import Detector
+from detectors.lines import is_heading, line_of
 from detectors.markers.footer import in_footer
 from detectors.markers.marker import phrase_marker, question_marker
-from detectors.normalized import Normalized
+from detectors.normalized import WORD, Normalized
+from detectors.topics.persons import TALKING
 
 HEADER = (
     "attorney client privilege|attorney client privileged|attorney client communication|attorney client communications",
-    "attorney client confidential",
+    "attorney client confidential|confidential attorney|attorney confidential|attorney privileged|attorney client",
     "privileged and confidential|confidential and privileged|privileged confidential|privileged communication|legally privileged",
     "privileged attorney",
     "legal professional privilege|legal advice privilege|subject to privilege|solicitor client|lawyer client|privileged material",
@@ -24,7 +26,14 @@ WORK_PRODUCT = (
     "at the direction of counsel|at counsel's direction|at the request of counsel|at counsel's request|at the direction of legal",
     "prepared for counsel",
     "direction of our attorneys|direction of outside counsel|taken by counsel|requested by counsel",
+    "common interest material|common interest agreement|common interest privilege|joint defence agreement|joint defense agreement",
+    "joint defense privilege|prepared for the defence|prepared for the defense|prepared for trial|memo to file|memorandum to file",
     "mental impressions|litigation hold notice|case assessment|early case assessment",
+)
+STANDING_WORDS = 14
+SAID_OF_THIS = re.compile(
+    r"\b(?:this|these|the following|the attached|the enclosed|what follows|below)\b[^.!?\n]{0,60}$|\b(?:treat|keep|consider|mark|marked|regard|"
+    r"protected|stamped|labell?ed)\b[^.!?\n]{0,40}$"
 )
 # "The work product doctrine" is what judgments and articles discuss.
 DOCTRINE = re.compile(r"\s*(?:doctrine|protection|rule|privilege|immunity|claims?\b)")
@@ -38,7 +47,21 @@ ADVICE = (
     "should we disclose|must we disclose|must we keep|do we have to disclose|are we allowed to|can we legally|is it legal",
     "is this legal|what are our options|legal risk",
     "from a legal standpoint|from a legal perspective|legal question|would we prevail|chances of success|likelihood of success",
-    "settlement authority|reserve the right to sue",
+    "settlement authority|reserve the right to sue|authority to settle|settle for|if they offer",
+    "our odds|your odds|our chances|your chances|odds at|strength of our case|weakness in our case|on balance i",
+    "come after us|come after you|sue us|can they sue|could they sue|can we sue|on the hook|open us up|expose us",
+    "they'd probably win|they would probably win|we'd lose|we would lose|we'd be invalid|we'd be liable|we would be liable",
+    "have to hand over|may i talk to|am i allowed|are we obliged|do we have to|what do we have to|what can we say|what should i say",
+    "can't recommend|cannot recommend|i recommend that|we recommend that|i would not volunteer|i would not sign|don't sign",
+    "let's not raise|don't comment|do not comment|don't answer|do not answer their|don't touch the|not to touch|told them not to",
+    "counsel's thinking|counsel thinks|counsel says|legal says|legal thinks|legal's draft|our lawyers|the lawyers think",
+    "client says|client said|client should|client wants|our client|advised client|advised the client|call with client|call w client",
+    "prudent to advise|advise you that|advise you to|advised you to|i'd advise|my view is",
+    "recommend reserve|expect to be found|verdict would|a jury will|a jury would|any tribunal would|the judge will|the judge would",
+    "can we live with|indemnify them|please review the attached agreement|please review the contract",
+    "legal analysis|legal research|legal strategy|litigation strategy|our arguments|our defences|our defenses|draft answer|draft reply",
+    "comments on the brief|comments on the pleading|comments on the draft complaint|draft of the motion|draft brief",
+    "honest view|narrow the claim|narrow to the|limitation period",
 )
 NOT_ADVICE = re.compile(r"(?:not|nor|no|never|without)(?: \w+){0,4} $|(?:consult|contact|seek)(?: \w+){0,5} $")
 HEADER_LINE = re.compile(r"(?mi)^[ \t>]{0,6}(?:from|to|cc|bcc|sent by|reply-to|on behalf of)[ \t]{0,3}:([^\n]{0,2000})")
@@ -46,15 +69,21 @@ PARTICIPANT = re.compile(
     r"(?i)\bl\.?l\.?p\b|\besq(?:uire|\.|\b)|\b(?:general|associate|assistant|deputy|senior|corporate|outside|in-house|litigation"
     r"|legal) counsel\b|\bcounsel\b"
     r"|\battorneys?\b|\blaw (?:firm|offices?|group|chambers)\b|[,&] ?[A-Z][\w'-]+ (?:&|and) (?:partners|associates)\b"
-    r"|& (?:partners|associates)\b|\blawyers?\b|\bsolicitors?\b|\blegal (?:department|dept|team)\b|@[\w.-]{0,60}(?:law|legal|llp"
+    r"|& (?:partners|associates)\b|\blawyers?\b|\bsolicitors?\b|\blegal (?:department|dept|team|affairs|services|counsel)\b|\(legal\)|\blegal@|@[\w.-]{0,60}(?:law|legal|llp"
     r"|attorney|counsel|solicitor|advocat)[\w-]{0,30}\."
 )
+SIDES = TALKING - {"client", "client's"}
+SENTENCE = 200
+STOP = re.compile(r"[.!?;](?:\s|$)|\n\s*\n")
+SALUTATION = re.compile(r"(?i)(?:^|\n)[ \t>]{0,4}(?:hi|hello|dear|hey|to)[ \t,:]{1,2}(?:[\w.]{1,20} )?(?:legal|counsel|lawyers?|attorneys?|solicitors?)\b")
+SALUTATION_REACH = 3_000
+SIGNATURE_REACH = 80
 SIGNATURE_WORDS = 9
 SIGNATURE = re.compile(
     r"(?i)(?:\b(?:general|associate|assistant|deputy|senior|corporate|outside|in-house|litigation|staff|employment"
     r"|regulatory) counsel|\bcounsel"
     r"|\battorney(?:s)?(?: at law)?|\bchief legal officer|\b(?:partner|associate), [^\n]{0,60}\bllp|\bllp|,? esq(?:uire)?\.?"
-    r"|\bsolicitor|\bbarrister|\blegal department)"
+    r"|\bsolicitor|\bbarrister|\blegal department|\blegal team|\blegal affairs|\(legal\))"
     r"[ \t.,)]{0,3}$"
 )
 
@@ -62,11 +91,23 @@ SIGNATURE = re.compile(
 def detectors() -> tuple[Detector, ...]:
     """privilege_header, work_product, counsel_participant, advice."""
     return (
-        phrase_marker("privilege_header", HEADER, counts=lambda text, start, end: not in_footer(text, start, end)),
+        phrase_marker("privilege_header", HEADER, counts=_standing),
         phrase_marker("work_product", WORK_PRODUCT, counts=_work_product),
         question_marker("counsel_participant", _counsel),
         phrase_marker("advice", ADVICE, counts=_advice),
     )
+
+
+def _standing(text: Normalized, start: int, end: int) -> bool:
+    """A heading, or a line of its own, or said of this paper; not what a judgment or an article discusses, and not a footer."""
+    if in_footer(text, start, end):
+        return False
+    if text.text[start:end].isupper() or is_heading(text, start, end):
+        return True
+    line = line_of(text.text, start)
+    if len(line.split()) <= STANDING_WORDS and line.strip(" \t>*#-[(_=\r").lower().startswith(text.lowered[start:end]):
+        return True
+    return SAID_OF_THIS.search(text.lowered[max(0, start - 90) : start]) is not None or text.text[start - 1 : start] in {"[", "("}
 
 
 def _work_product(text: Normalized, start: int, end: int) -> bool:
@@ -74,8 +115,13 @@ def _work_product(text: Normalized, start: int, end: int) -> bool:
 
 
 def _advice(text: Normalized, start: int, end: int) -> bool:
-    """Not "this is not legal advice", and not in a footer."""
-    return not in_footer(text, start, end) and NOT_ADVICE.search(text.lowered[max(0, start - 60) : start]) is None
+    """Between two sides ("our exposure", "you asked for advice"), not "this is not legal advice", and not in a footer."""
+    if in_footer(text, start, end) or NOT_ADVICE.search(text.lowered[max(0, start - 60) : start]):
+        return False
+    low, high = max(0, start - SENTENCE), min(len(text.lowered), end + SENTENCE)
+    before = STOP.split(text.lowered[low:start])[-1]
+    after = STOP.split(text.lowered[end:high])[0]
+    return not SIDES.isdisjoint(WORD.findall(f"{before} {text.lowered[start:end]} {after}"))
 
 
 def _counsel(text: Normalized) -> bool:
@@ -85,6 +131,8 @@ def _counsel(text: Normalized) -> bool:
         return True
     if text.vocabulary.isdisjoint({"counsel", "attorney", "attorneys", "llp", "esq", "esquire", "solicitor", "barrister", "legal"}):
         return False
+    if SALUTATION.search(text.text[:SALUTATION_REACH]) or SIGNATURE.search(text.text[-SIGNATURE_REACH:].rstrip()):
+        return True
     return any(_signs(line) for line in text.text.split("\n"))
 
 

@@ -1,7 +1,8 @@
 """The bare fact of being a customer (12 CFR 1016.3(q)(2)(i)(C)): "our member", "your loan", a borrower or cardholder."""
 
 from detectors.detector import Detector
-from detectors.markers.marker import phrase_marker
+from detectors.markers.marker import phrase_marker, question_marker
+from detectors.topics.personal_finance import CONSUMER
 
 RELATION = (
     "our customer|our customers|our member|our members|our borrower|our client|our clients|our policyholder|our cardholder|our depositor",
@@ -17,6 +18,9 @@ RELATION = (
 )
 
 
-def detector() -> Detector:
-    """customer_relation."""
-    return phrase_marker("customer_relation", RELATION)
+def detectors() -> tuple[Detector, ...]:
+    """customer_relation; consumer: somebody in the singular is spoken of or to, as company reports and price lists do not."""
+    return (
+        phrase_marker("customer_relation", RELATION),
+        question_marker("consumer", lambda text: not text.vocabulary.isdisjoint(CONSUMER), cost=1),
+    )

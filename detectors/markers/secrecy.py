@@ -92,7 +92,7 @@ def detectors() -> tuple[Detector, ...]:
     return (
         phrase_marker("proprietary_header", PROPRIETARY, counts=_outside_footer),
         phrase_marker("confidential_marking", (*MARKING, *STRONG_MARKING), counts=_marking),
-        groups_marker("board_material", (BOARD_TITLE, BOARD_ACTS)),
+        groups_marker("board_material", (BOARD_TITLE, BOARD_ACTS), within=300),
         groups_marker("unreleased_financials", (FIGURES, UNRELEASED, STAGE)),
         groups_marker("roadmap", (ROADMAP, ROADMAP_MATTER, MEASURE)),
         groups_marker("secret_formula", (FORMULA, AMOUNTS, MEASURE)),

@@ -4,7 +4,8 @@ Two sorts of signs: measures ("do not forward", "need to know") and matters (for
 """
 
 from detectors.detector import Detector
-from detectors.topics.scorer import topic_detector
+from detectors.phrases import listed
+from detectors.topics.scorer import Nearness, topic_detector
 
 TERMS = {
     # measures
@@ -33,10 +34,31 @@ TERMS = {
     "guidance to be cut": 0.15,
     "rival|rivals|competitor|competitors|undercut|market share|before the rival|ahead of competitors|patent pending|before we file": 0.2,
     "strategy|strategic|negotiating position|walk away|reserve price|our position|counteroffer": 0.12,
+    "walk away with|walk away price|landed cost|list is|list price|they pay|we can go to|can go down to|make our number|price floor|"
+    "floor price|margin is|cost us|our cost|our price|our costs|bill of materials|opening offer|give away|act as if": 0.3,
+    "second source|qualification|volumes|capacity|utilisation|utilization|sole supplier|renewal|rebate|rebates|tender|our bid": 0.15,
+    "they think|they believe|they don't know|if they ask|the competition|competition has|theirs|we lose to|we beat|beat the others|"
+    "win loss|wins # in|lose on price|above theirs|building the same|head start": 0.3,
+    "yield|yields|scrap rate|purity|batch card|notebook|witnessed|mother culture|harvest at|ramp|soak|quench|anneal|dwell|shear|"
+    "mpa|pinch of|parts of|by weight|hold at|held at|hold for|bleed|stir|trick is|what finally|step that|ph #": 0.2,
+    "tape out|in shops|kill the|end of life|sunset the|next year's|successor|launch is|autumn release|spring release|offline|bundle|"
+    "where we're going|next gen|feature freeze|beta": 0.2,
+    "diligence|bankers|founder will take|# cash|we sign|signing|data room|exclusivity|sniffing|suitor|bidders|stake|earn out": 0.25,
+    "came in at|against a plan|plan of|will miss|the quarter|miss by|short of plan|ahead of plan|profit warning|to the directors|"
+    "preliminary numbers|flash": 0.25,
+    "we close|close the plant|move the|jobs|one off|payback|works council|redundancies|steering group|relocation|job cuts": 0.2,
+    "top accounts|top twenty|top ten accounts|what each pays|who signs|customer file|succession file|our accounts|reseller|resellers": 0.25,
+    "scoring|ranking|weights|heuristic|tuning|secret sauce|how we get|why we beat|patent people|before filing|invention": 0.2,
+    "property of|not to be copied|company use|copies|copy # of|number # of|numbered copies|encrypted drive|deal room": 0.3,
     "layoffs|restructuring|reorganization|headcount|reduction in force|plant closure": 0.15,
 }
 
 
+OURS_AND_THEIRS = listed("our ours we us we're we've they their theirs them they're rival rivals competitor competitors competition")
+MATTER_ENOUGH = 0.2
+
+
 def detector() -> Detector:
     """The business-secrecy topic."""
-    return topic_detector("business_secrecy", TERMS)
+    matters = {term: weight for term, weight in TERMS.items() if weight >= MATTER_ENOUGH}
+    return topic_detector("business_secrecy", TERMS, near=Nearness(terms=matters, words=OURS_AND_THEIRS, weight=0.1, most=0.3))

@@ -65,7 +65,10 @@ TERMS = {
     "usd|dollars|eur|gbp": 0.05,
 }
 
-CONSUMER = ONE_PERSON | listed("customer borrower applicant cardholder debtor guarantor policyholder payee landlord executor")
+CONSUMER = ONE_PERSON | listed(
+    "your yours you you're you've customer borrower applicant cardholder debtor guarantor policyholder payee landlord executor insured taxpayer "
+    "member employee holder depositor policyholder's applicant's employee's"
+)
 MONEY_ENOUGH = 0.15
 """Terms below this are everyday words: beside a person they say nothing."""
 

@@ -3,15 +3,15 @@
 from detectors.phrases import listed
 
 ONE_PERSON = listed(
-    "he she him his her hers he's she's he'd she'd he'll she'll himself herself my mine me myself i'm i've i'd i'll your yours you're you've "
+    "he she him his her hers he's she's he'd she'd he'll she'll himself herself my mine me myself i'm i've i'd i'll "
     "mr mrs ms miss mx mum mom mother father dad son daughter wife husband partner sister brother aunt uncle nephew niece grandson "
     "granddaughter grandmother grandfather grandma grandpa "
     "patient pt client inmate resident claimant student pupil employee member subscriber enrollee baby infant toddler newborn widow "
     "widower caller lady gentleman"
 )
-"""Singular and particular. "Patients", "they" and "people" are not here: research speaks of them."""
+"""Singular and particular. "Patients", "they" and "people" are not here: research speaks of them. "Your" is not: leaflets do."""
 
 TALKING = listed(
-    "i'd i'll i'm i've i me my we we'd we'll we're we've us our ours you you'd you'll you're you've your yours let's client client's"
+    "i i'd i'll i'm i've me my we we'd we'll we're we've us our ours you you'd you'll you're you've your yours let's client client's counsel's legal's"
 )
 """The two sides of a conversation: who asks and who advises."""

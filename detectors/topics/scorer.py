@@ -6,7 +6,8 @@ term counts once per window however often it is repeated. The score of a text is
 wherever they begin (so head and tail count alike, and one page in a thousand is enough). Nothing subtracts (invariant 9).
 
 Two refinements. *Near a person*: a topic may say whose presence makes its terms personal ("she", "my", "Mr"): every term with such a
-word within `NEARBY` words counts once more. *Short texts*: three terms in forty words say more than three in four hundred.
+word within `NEARBY` words counts once more. *Density*: terms in sixty words in a row say more than the same in half a page; so windows
+of two sizes are tried, and text around a passage can never lower its score.
 """
 
 from __future__ import annotations
@@ -24,17 +25,18 @@ from detectors.phrases import Phrases
 
 WINDOW = 250
 """Words: about half a page. Short enough that a paragraph in a long report stands out, long enough for a whole letter."""
+DENSE = 60
+DENSITY = 1.35
+"""A window of so many words weighs so much more: a paragraph, or a short message."""
 WEAK = -math.log1p(-0.2)
 MOST_WEAK = -math.log1p(-0.3)
 """Terms under 0.2 are ordinary words: all of them together count as one term of 0.3, so that long talk alone proves nothing."""
 NEARBY = 12
+STRONG, FAINT, BESIDE = range(3)
+FEWEST = 3
+"""Fewer terms than this are no dense passage."""
 NEAR = "@"
 """Marks a term that stands near a person, beside the term itself."""
-SHORT = 120
-STEEPEST = 1.5
-FEWEST = 3
-"""A short text is weighed up only when it has this many distinct terms."""
-
 Endings = Callable[[str], str | None]
 """The term that a word stands for by its ending ("appendectomy"), if any."""
 
@@ -64,7 +66,11 @@ def topic_detector(
 
 class _Scorer:
     def __init__(self, terms: Mapping[str, float], near: Nearness | None, endings: tuple[Endings, float] | None) -> None:
-        self._strengths = {term: -math.log1p(-weight) for term, weight in terms.items()}
+        strengths = {term: -math.log1p(-weight) for term, weight in terms.items()}
+        self._sorts = {term: (STRONG if strength >= WEAK else FAINT, strength) for term, strength in strengths.items()}
+        self._most_near = -math.log1p(-near.most) if near else 0.0
+        self._each_near = -math.log1p(-near.weight) if near else 0.0
+        self._by_ending = -math.log1p(-endings[1]) if endings else 0.0
         self._near = near
         self._endings = endings
         extra = near.terms if near is not None else {}
@@ -84,9 +90,7 @@ class _Scorer:
         if not weighed:
             return 0.0
         weighed.sort()
-        best = self._best(weighed)
-        if len(text.words) < SHORT and len({term for _, term in weighed}) >= FEWEST:
-            best *= min(STEEPEST, (SHORT / max(1, len(text.words))) ** 0.4)
+        best = max(self._best(weighed, WINDOW, 1.0), self._best(weighed, DENSE, DENSITY))
         return round(-math.expm1(-best), 4)
 
     def _is_own(self, term: str) -> bool:
@@ -105,36 +109,33 @@ class _Scorer:
             if place < len(people) and people[place] <= first + NEARBY:
                 yield first, NEAR + term
 
-    def _strength(self, term: str) -> float:
-        if term.startswith(NEAR):
-            return 0.0
-        known = self._strengths.get(term)
-        return known if known is not None else -math.log1p(-(self._endings[1] if self._endings else 0.0))
+    def _sort(self, term: str) -> tuple[int, float]:
+        known = self._sorts.get(term)
+        if known is None:
+            known = (BESIDE, self._each_near) if term.startswith(NEAR) else (STRONG, self._by_ending)
+        return known
 
-    def _best(self, hits: list[tuple[int, str]]) -> float:
+    def _best(self, hits: list[tuple[int, str]], window: int, density: float) -> float:
         """The highest strength of any window, by sliding over the hits once."""
         inside: Counter[str] = Counter()
-        totals = [0.0, 0.0, 0.0]  # strong, weak, near a person
-        most_near = -math.log1p(-self._near.most) if self._near else 0.0
-        each_near = -math.log1p(-self._near.weight) if self._near else 0.0
-        kinds: dict[str, tuple[int, float]] = {}
+        sums, counts = [0.0, 0.0, 0.0], [0, 0, 0]  # strong terms, weak ones, terms near a person
         best, tail = 0.0, 0
         for position, term in hits:
-            if term not in kinds:
-                strength = self._strength(term)
-                kinds[term] = (2, each_near) if term.startswith(NEAR) else (0 if strength >= WEAK else 1, strength)
-            if not inside[term]:
-                kind, strength = kinds[term]
-                totals[kind] += strength
-            inside[term] += 1
-            while hits[tail][0] <= position - WINDOW:
+            while hits[tail][0] <= position - window:
                 leaving = hits[tail][1]
                 inside[leaving] -= 1
                 if not inside[leaving]:
-                    kind, strength = kinds[leaving]
-                    totals[kind] -= strength
+                    sort, strength = self._sort(leaving)
+                    sums[sort] -= strength
+                    counts[sort] -= 1
                 tail += 1
-            best = max(best, totals[0] + min(totals[1], MOST_WEAK) + min(totals[2], most_near))
+            inside[term] += 1
+            if inside[term] == 1:
+                sort, strength = self._sort(term)
+                sums[sort] += strength
+                counts[sort] += 1
+                dense = density if counts[STRONG] + counts[BESIDE] >= FEWEST else 1.0
+                best = max(best, dense * (sums[STRONG] + min(sums[BESIDE], self._most_near)) + min(sums[FAINT], MOST_WEAK))
         return best
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from flows.cli.brief import SPARE, brief
 from flows.cli.output import FORMATS, show
 
 DEFAULT_LEDGER = "out/ledger"
@@ -42,7 +43,12 @@ def _answer(question: str, *, ledger: Path, fmt: str, since: datetime | None, un
     from sinks.ledger import audit as questions  # noqa: PLC0415 - heavy; `--help` must stay instant
 
     wanted = questions.AuditFilter(since=since.date() if since else None, until=until.date() if until else None, **narrow)
-    show(getattr(questions, question)(ledger, wanted), fmt)
+    answer(question, getattr(questions, question)(ledger, wanted), ledger, fmt)
+
+
+def answer(question: str, table: Any, ledger: Path, fmt: str) -> None:
+    """Print an answer: what a person needs of it as a table, all of it in every other format."""
+    show(brief(question, table, ledger) if fmt == "table" else table, fmt, spare=SPARE)
 
 
 @audit.command()
@@ -81,17 +87,16 @@ def costs(**options: Any) -> None:
 @click.argument("record")
 @with_ledger
 def document(record: str, ledger: Path, fmt: str) -> int:
-    """The history of one record. RECORD is a record id, or a source name as `waybill scan` prints it."""
+    """The history of one record. RECORD is a record id, the beginning of one, or a source name as `waybill scan` prints it."""
     from sinks.ledger.audit import document as history  # noqa: PLC0415
-    from sinks.ledger.sources import find  # noqa: PLC0415
+    from sinks.ledger.audit import records_named  # noqa: PLC0415
 
-    record_ids = find(ledger, record)
+    record_ids = records_named(ledger, record)
     if len(record_ids) > 1:
-        click.echo(f"waybill: {len(record_ids)} records have that source; name one of: {', '.join(record_ids)}", err=True)
+        click.echo(f"waybill: {len(record_ids)} records have that name; name one of: {', '.join(record_ids)}", err=True)
         return 1
-    table = history(ledger, record_ids[0] if record_ids else record)
-    if not table.num_rows:
+    if not record_ids:
         click.echo(f"waybill: the ledger {ledger} knows no such record", err=True)
         return 1
-    show(table, fmt)
+    answer("document", history(ledger, record_ids[0]), ledger, fmt)
     return 0

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import click
 
-from flows.cli.audit import with_ledger
-from flows.cli.output import show
+from flows.cli.audit import answer, with_ledger
 
 
 @click.group()
@@ -23,7 +22,7 @@ def list_held(reason: str | None, ledger: Path, fmt: str) -> None:
     """Every record that is held now, and why."""
     from flows.holding import held_now  # noqa: PLC0415 - heavy; `--help` must stay instant
 
-    show(held_now(ledger, reason=reason), fmt)
+    answer("held now", held_now(ledger, reason=reason), ledger, fmt)
 
 
 @held.command()
@@ -37,7 +36,7 @@ def list_held(reason: str | None, ledger: Path, fmt: str) -> None:
 def retry(
     *, records: tuple[str, ...], reason: str | None, everything: bool, failed: bool, actor: str, ledger: Path, keys: Path | None
 ) -> int:
-    """Release RECORDS (record ids), so that the next run of their job takes them again, under the policy of that day."""
+    """Release RECORDS (record ids, or beginnings that name one), so that the next run of their job takes them again, under the policy of that day."""
     from flows.holding import release  # noqa: PLC0415
 
     if not (records or reason or everything):

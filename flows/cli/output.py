@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -11,11 +13,14 @@ from typing import Any
 import click
 
 FORMATS = ("table", "json", "csv", "parquet")
-PIPE_WIDTH = 200
+PIPE_WIDTH = 160
+FOLDED = frozenset({"source", "classes", "what", "model", "reason", "run_id"})
+"""Columns that may go over several lines where the terminal is narrow, but not below FOLDED_TO characters."""
+FOLDED_TO = 20
 
 
-def show(table: Any, fmt: str) -> None:
-    """Print an Arrow table. Nothing found is said on stderr, so that a pipe gets only data."""
+def show(table: Any, fmt: str, *, spare: Sequence[str] = ()) -> None:
+    """Print an Arrow table; nothing found is said on stderr, so that a pipe gets only data. spare: columns a narrow terminal can do without."""
     if fmt == "parquet":
         import pyarrow.parquet as pq  # noqa: PLC0415 - heavy; only where it is asked for
 
@@ -30,7 +35,7 @@ def show(table: Any, fmt: str) -> None:
     elif not table.num_rows:
         click.echo("nothing found", err=True)
     else:
-        _rich(table)
+        _rich(table, spare)
 
 
 def plain(value: object) -> object:
@@ -53,20 +58,27 @@ def _flat(table: Any) -> Any:
     return pa.table(columns)
 
 
-def _rich(table: Any) -> None:
-    """As a table where it fits, else one block a row: thirty narrow columns are read by nobody."""
+def _rich(table: Any, spare: Sequence[str]) -> None:
+    """As a table where it fits, folding texts, else one block a row: thirty narrow columns are read by nobody."""
     from rich.console import Console  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
+    from rich.table import Table, box  # noqa: PLC0415
 
-    console = Console(width=None if sys.stdout.isatty() else PIPE_WIDTH, markup=False, emoji=False, highlight=False)
+    # The terminal's width; COLUMNS, where somebody set it; and for a pipe, which has none, enough for every table here.
+    width = shutil.get_terminal_size((PIPE_WIDTH, 24)).columns
+    console = Console(width=width, markup=False, emoji=False, highlight=False)
     rows = [{name: _cell(value) for name, value in row.items()} for row in table.to_pylist()]
     widths = {name: max(map(len, column)) for name in table.column_names if any(column := [row[name] for row in rows])}
-    if sum(max(width, len(name)) + 3 for name, width in widths.items()) < console.width:
-        shown = Table()
-        for name in widths:
-            shown.add_column(name, justify="right" if _is_numeric(table.schema.field(name)) else "left")
+    needed = {name: max(min(width, FOLDED_TO) if name in FOLDED else width, len(name)) for name, width in widths.items()}
+    for name in spare:
+        if _sum(needed) > console.width:
+            needed.pop(name, None)
+    if _sum(needed) <= console.width:
+        shown = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+        for name in needed:
+            numeric = _is_numeric(table.schema.field(name))
+            shown.add_column(name, justify="right" if numeric else "left", overflow="fold", no_wrap=name not in FOLDED)
         for row in rows:
-            shown.add_row(*(row[name] for name in widths))
+            shown.add_row(*(row[name] for name in needed))
         console.print(shown)
         return
     margin = max(map(len, widths))
@@ -75,6 +87,11 @@ def _rich(table: Any) -> None:
         for name in widths:
             if row[name]:
                 console.print(f"{name:{margin}}  {row[name]}", soft_wrap=True)
+
+
+def _sum(needed: Mapping[str, int]) -> int:
+    """Columns and what is between them."""
+    return sum(needed.values()) + 2 * len(needed)
 
 
 def _is_numeric(column: Any) -> bool:

@@ -18,7 +18,7 @@ class Extract:
     """One document's content before it has an id.
 
     member: its place inside its file, stable when names change (`""` for the file itself, `"2"`, `"2.1"` for attachments).
-    label: the attachment's name.
+    label: the attachment's name. declared: data classes that the input itself states.
     """
 
     text: str = field(default="", repr=False)
@@ -26,6 +26,7 @@ class Extract:
     problem: ReadProblem | None = None
     member: str = ""
     label: str = field(default="", repr=False)
+    declared: frozenset[str] = frozenset()
 
 
 Reader = Callable[[bytes, int], Extract]

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import functools
 import re
+import unicodedata
 
 
 def matches(path: str, patterns: tuple[str, ...]) -> bool:
-    """Whether any pattern matches this posix path. Case counts, on every file system."""
-    return any(_compiled(pattern).fullmatch(path) for pattern in patterns)
+    """Whether any pattern matches this posix path. Case counts, on every file system; how an accent is composed does not."""
+    name = unicodedata.normalize("NFC", path)
+    return any(_compiled(pattern).fullmatch(name) for pattern in patterns)
 
 
 @functools.lru_cache(maxsize=1024)
 def _compiled(pattern: str) -> re.Pattern[str]:
     prefix = "" if "/" in pattern or pattern == "**" else r"(?:.*/)?"
+    pattern = unicodedata.normalize("NFC", pattern)
     pieces = re.split(r"(\*\*/|\*\*|\*|\?|\[!?[^\]/]+\])", pattern.removeprefix("/"))
     return re.compile(prefix + "".join(_piece(piece) for piece in pieces), re.DOTALL)
 

@@ -14,10 +14,11 @@ from flows.sources.duplicates import row_id_of
 from flows.sources.extract import Extract
 from flows.sources.formats import read_content
 from flows.sources.globs import matches
+from flows.sources.inheritance import RESULT_COLUMNS, inherited_classes
 from flows.sources.opening import CannotReadError, open_file
 from flows.sources.table import BrokenTableError, Row, Span, as_text
 from flows.sources.tables import open_table
-from flows.sources.text import without_surrogates
+from flows.sources.text import is_plain, without_surrogates
 from flows.sources.walk import shown
 
 
@@ -70,7 +71,7 @@ def _read_rows(piece: Piece, span: Span, job: Job, keys: RecordIds) -> Iterator[
     try:
         with open_table(source, piece.path) as table:
             _require_same_file(piece, job)
-            rows = table.rows(span, (source.id, source.text, *source.metadata))
+            rows = table.rows(span, (source.id, source.text, *source.metadata, *RESULT_COLUMNS))
             for row, _ in zip(rows, numbers, strict=False):
                 yield _read_row(row, piece.path, job, keys)
         problem = ReadProblem.CORRUPT
@@ -110,7 +111,7 @@ def _row_extract(row: Row, job: Job) -> Extract:
     except ValueError:
         return Extract(problem=ReadProblem.CORRUPT)
     problem = ReadProblem.TOO_LARGE if len(text) > limit else row.problem
-    return Extract(text=text[:limit], metadata=metadata, problem=problem)
+    return Extract(text=text[:limit], metadata=metadata, problem=problem, declared=inherited_classes(row.values))
 
 
 def _document(
@@ -119,11 +120,12 @@ def _document(
     text, sure = without_surrogates(extract.text)
     metadata, sure_metadata = _clean_metadata(extract.metadata)
     problem = extract.problem
-    if problem is None and not (sure and sure_metadata and "\x00" not in text):
+    if problem is None and not (sure and sure_metadata and all(map(is_plain, (text, *metadata.values())))):
         problem = ReadProblem.UNDECODABLE
     if not text or text.isspace() or (problem is not None and problem not in UNSCANNABLE_PROBLEMS):
         text, problem = "", problem or ReadProblem.EMPTY
-    declared = frozenset(rule.data_class for rule in job.source.declared if matches(shown(path), (rule.glob,)))
+    names = _names(job, path) if job.source.declared else ()
+    declared = extract.declared.union(rule.data_class for rule in job.source.declared for name in names if matches(name, (rule.glob,)))
     return Document(
         record_id=record_id,
         text=text,
@@ -134,6 +136,12 @@ def _document(
         declared=declared,
         problem=problem,
     )
+
+
+def _names(job: Job, path: str) -> tuple[str, str]:
+    """The file's name and, where that is a link, the name of what it leads to: a declaration holds under both."""
+    root = os.path.realpath(job.source.root)
+    return shown(path), shown(os.path.relpath(os.path.realpath(job.source.root / path), root))
 
 
 def _clean_metadata(metadata: Mapping[str, str]) -> tuple[dict[str, str], bool]:

@@ -52,6 +52,13 @@ def _require_columns(table: Table, source: Source, path: str) -> None:
         raise JobError(f"{source.root / shown(path)}: expected one column {twice[0]!r}, found several of that name; rename the others")
     if missing:
         raise JobError(
-            f"{source.root / shown(path)}: expected a column {missing[0]!r}, found {', '.join(table.columns()) or 'none'}; "
+            f"{source.root / shown(path)}: expected a column {missing[0]!r}, found {_found(table.columns(), needed)}; "
             "name the right one in source.id, source.text or source.metadata, or leave the file out with source.exclude"
         )
+
+
+def _found(columns: tuple[str, ...], needed: tuple[str, ...]) -> str:
+    """The columns for a message. Where none of them is expected there may be no header, and they are a record (invariant 5)."""
+    if set(columns).isdisjoint(needed):
+        return f"none of {', '.join(needed)} among its {len(columns)}, which is how a table without a header looks"
+    return ", ".join(columns)

@@ -25,6 +25,16 @@ LEAST_COHERENCE = 0.2
 SEVEN_BIT = frozenset({"utf-7", "iso-2022-jp", "iso-2022-jp-1", "iso-2022-jp-2", "iso-2022-kr", "hz", "hz-gb-2312"})
 UTF8_SEQUENCE = re.compile(rb"[\xc3-\xdf][\x80-\xbf]|[\xe1-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
 SURROGATE = re.compile("[\ud800-\udfff]")
+CONTROL = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f-\x84\x86-\x9f]")
+"""No text has them; between two digits they hide a number from every pattern, and a model reads over them."""
+TRANSFER_ENCODED = re.compile(
+    r"^content-transfer-encoding:\s{0,10}(?:quoted-printable|base64|x-uuencode|uuencode)|;encoding=(?:quoted-printable|base64|b)\b"
+    r"|(?-i:^begin(?:-base64)? [0-7]{3} \S+\r?\n[!-`])|^=ybegin |=\?[\w-]{2,40}\?[bq]\?",
+    re.IGNORECASE | re.MULTILINE,
+)
+"""Raw e-mail (RFC 2045, RFC 2047), vCard 2.1, uuencode, yEnc: lines are broken and letters replaced within words."""
+MARKUP = ("{\\rtf", "%PDF-", "%!PS")
+"""Files whose text is spelled in codes, under the name of another format."""
 
 
 def read_text(content: bytes, max_bytes: int) -> Extract:
@@ -65,6 +75,11 @@ def looks_binary(head: bytes) -> bool:
         return False
     control = sum(head.count(byte) for byte in range(32) if byte not in b"\t\n\r\f\x1b")
     return b"\x00" in head or control * 33 > len(head)  # compressed data has a tenth of them, text none
+
+
+def is_plain(text: str) -> bool:
+    """Whether this says what it shows: no control characters, and nothing that a mail program or a printer would have to decode."""
+    return not (CONTROL.search(text) or text.lstrip()[:8].startswith(MARKUP) or TRANSFER_ENCODED.search(text))
 
 
 def without_surrogates(text: str) -> tuple[str, bool]:

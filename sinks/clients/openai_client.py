@@ -12,6 +12,7 @@ Invariants kept here:
 from __future__ import annotations
 
 import logging
+import re
 import ssl
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -34,6 +35,11 @@ _HEADERS = frozenset(
 
 # A refusal at the door. 408, 409 and 429 are not among them: a proxy in between may say them after the provider has accepted.
 _UNDECIDED_STATUS = frozenset({408, 409, 429})
+
+# Ids and states go into the ledger, and ids into the paths of requests: what is neither is not repeated.
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:=-]{0,199}")
+_STATE = re.compile(r"[A-Za-z_-]{1,40}")
+UNKNOWN_STATE = "unknown"
 
 Answer = TypeVar("Answer")
 
@@ -259,7 +265,7 @@ def _never_connected(error: BaseException) -> bool:
 def _identity(answer: object) -> str:
     """The id in an answer to a create. A login page with status 200 has none: nobody knows what happened behind it."""
     identity = getattr(answer, "id", None)
-    if not isinstance(identity, str) or not identity:
+    if not isinstance(identity, str) or not _ID.fullmatch(identity):
         raise AmbiguousError("bad_response")
     return identity
 
@@ -276,15 +282,15 @@ def _batch_job(batch: Any, name: str) -> BatchJob:
     """Our view of a batch. Servers differ: file ids may be None or empty, counts and metadata absent, states of their own."""
     identity = getattr(batch, "id", None)
     state = getattr(batch, "status", None)
-    if not isinstance(identity, str) or not isinstance(state, str):
+    if not isinstance(identity, str) or not _ID.fullmatch(identity) or not isinstance(state, str):
         msg = f"endpoint {name}: a batch came back without id or status; is base_url the API's root, ending in /v1?"
         raise EndpointError(msg)
     counts = getattr(batch, "request_counts", None)
     files = (getattr(batch, "output_file_id", None), getattr(batch, "error_file_id", None))
     return BatchJob(
         job_id=identity,
-        state=state,
-        created_at=int(getattr(batch, "created_at", None) or 0),
+        state=state if _STATE.fullmatch(state) else UNKNOWN_STATE,
+        created_at=_seconds(getattr(batch, "created_at", None)),
         input_file_id=str(getattr(batch, "input_file_id", None) or ""),
         file_ids=tuple(dict.fromkeys(file_id for file_id in files if isinstance(file_id, str) and file_id)),
         metadata=dict(getattr(batch, "metadata", None) or {}),
@@ -292,3 +298,8 @@ def _batch_job(batch: Any, name: str) -> BatchJob:
         completed=getattr(counts, "completed", None),
         failed=getattr(counts, "failed", None),
     )
+
+
+def _seconds(value: object) -> int:
+    """A time since the epoch; 0 where a server gives none that can be read."""
+    return int(value) if isinstance(value, int | float) and 0 <= value < 2**40 else 0

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import codecs
 import json
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -27,9 +28,17 @@ _KNOWN_ERRORS = {
     "content_policy_violation": "content_filter",
     "context_length_exceeded": "context_length",
 }
+_MOST_TOKENS = 10**12  # more is no count, and does not fit the ledger
 _TOO_MANY_REQUESTS = 429
 _SERVER_ERROR = 500
 _CLIENT_ERROR = 400
+
+
+# Reasons of the API itself, and those that servers with the same API add.
+_FINISHES = frozenset({"stop", "length", "content_filter", "tool_calls", "function_call", "eos", "eos_token", "end_turn", "stop_sequence"})
+
+# What a server says of itself goes into the ledger, so it must look like a name: a server may say anything, the text it was sent included.
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/@+-]{0,99}")
 
 
 def read_rows(lines: Iterable[bytes]) -> Iterator[LaneResult]:
@@ -68,7 +77,7 @@ def _answered(row_id: str, body: dict[str, Any]) -> LaneResult:
     choice = _mapping(choices[0])
     message = _mapping(choice.get("message"))
     reason = choice.get("finish_reason")
-    finish = reason if isinstance(reason, str) else None
+    finish = None if reason is None else reason if isinstance(reason, str) and reason in _FINISHES else "other"
     if message.get("refusal"):
         return _failed(row_id, "refusal", body, finish)
     if finish == "content_filter":
@@ -79,13 +88,12 @@ def _answered(row_id: str, body: dict[str, Any]) -> LaneResult:
     if not output.strip():
         return _failed(row_id, "empty_output", body, finish)
     tokens_in, tokens_out = _usage(body)
-    model, revision = body.get("model"), body.get("system_fingerprint")
     return LaneResult(
         row_id=row_id,
         output=output,
         finish_reason=finish,
-        model=model if isinstance(model, str) else None,
-        revision=revision if isinstance(revision, str) else None,
+        model=_name(body.get("model")),
+        revision=_name(body.get("system_fingerprint")),
         tokens_in=tokens_in,
         tokens_out=tokens_out,
     )
@@ -94,12 +102,11 @@ def _answered(row_id: str, body: dict[str, Any]) -> LaneResult:
 def _failed(row_id: str, code: str, body: dict[str, Any], finish: str | None = None) -> LaneResult:
     """A failed row; the tokens it used are paid for all the same."""
     tokens_in, tokens_out = _usage(body)
-    model = body.get("model")
     return LaneResult(
         row_id=row_id,
         error_code=code,
         finish_reason=finish,
-        model=model if isinstance(model, str) else None,
+        model=_name(body.get("model")),
         tokens_in=tokens_in,
         tokens_out=tokens_out,
     )
@@ -142,7 +149,11 @@ def _usage(body: dict[str, Any]) -> tuple[int | None, int | None]:
 
 
 def _count(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MOST_TOKENS else None
+
+
+def _name(value: object) -> str | None:
+    return value if isinstance(value, str) and _NAME.fullmatch(value) else None
 
 
 def _mapping(value: object) -> dict[str, Any]:

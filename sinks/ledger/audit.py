@@ -12,8 +12,12 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from sinks.ledger.reader import reading
+from sinks.ledger.reader import folder_of, reading
 from sinks.ledger.segments import Ledger
+from sinks.ledger.sources import find
+
+SHORTEST = 6
+"""So much of a record id may stand for it."""
 
 _STATES = ("intents", "record_states")
 _MOVES = (*_STATES, "hand_overs")
@@ -66,7 +70,7 @@ def held(ledger: Ledger | Path, wanted: AuditFilter = EVERYTHING) -> pa.Table:
     """Every time a record was held, why, and whether it still is."""
     return _chosen(
         ledger,
-        (*_STATES, "held"),
+        (*_STATES, "runs", "held"),
         """
         SELECT * FROM held
         WHERE ($since IS NULL OR day >= $since) AND ($until IS NULL OR day < $until)
@@ -100,6 +104,23 @@ def document(ledger: Ledger | Path, record_id: str) -> pa.Table:
     """Everything the ledger says about one record, in order, with what happened to its hand-overs."""
     with reading(ledger, ("document_history",)) as reader:
         return reader.table("FROM document_history($record_id)", record_id=record_id)
+
+
+def records_named(ledger: Ledger | Path, name: str) -> list[str]:
+    """The records that a person may mean: by source name, by id, or by the beginning of an id (at least SHORTEST of it)."""
+    by_source = find(folder_of(ledger), name)
+    if by_source:
+        return by_source
+    with reading(ledger) as reader:
+        found = reader.table(
+            """
+            SELECT DISTINCT record_id FROM entries
+            WHERE record_id = $name OR (length($name) >= $shortest AND starts_with(record_id, $name)) ORDER BY record_id
+            """,
+            name=name,
+            shortest=SHORTEST,
+        )
+    return [str(record_id) for record_id in found["record_id"].to_pylist()]
 
 
 def _chosen(ledger: Ledger | Path, views: Sequence[str], query: str, wanted: AuditFilter) -> pa.Table:

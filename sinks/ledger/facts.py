@@ -72,7 +72,7 @@ class GateFacts:
 
 def gate_facts(ledger: Ledger | Path, run_id: str, record_ids: Sequence[str], *, since_segment: int = 1) -> GateFacts:
     """The facts about these records in this run. `since_segment`: the run's first segment, which saves reading older ones."""
-    with reading(ledger, ("clearances",), run_id=run_id, record_ids=record_ids, since_segment=since_segment) as reader:
+    with reading(ledger, run_id=run_id, record_ids=record_ids, since_segment=since_segment) as reader:
         decided = reader.table(
             """
             SELECT record_id,
@@ -85,11 +85,16 @@ def gate_facts(ledger: Ledger | Path, run_id: str, record_ids: Sequence[str], *,
             FROM entries GROUP BY record_id
             """
         ).to_pylist()
+        # Stricter than the view `clearances`: an id that was ever spent stays spent, also where it was stated again afterwards.
         cleared = reader.table(
             """
-            SELECT record_id, clearance_id, endpoint, lane, payload_hmac, payload_bytes, attempt, seq,
-                   spent_seq IS NOT NULL AS spent, voided
-            FROM clearances ORDER BY seq
+            SELECT c.record_id, c.clearance_id, c.endpoint, c.lane, c.payload_hmac, c.payload_bytes, c.attempt, c.seq,
+                   s.clearance_id IS NOT NULL AS spent, coalesce(d.seq > c.seq, false) AS voided
+            FROM entries c
+            LEFT JOIN (SELECT DISTINCT clearance_id FROM entries WHERE event = 'submitting') s ON s.clearance_id = c.clearance_id
+            LEFT JOIN (SELECT record_id, max(seq) AS seq FROM entries WHERE event = 'decided' GROUP BY record_id) d
+                   ON d.record_id = c.record_id
+            WHERE c.event = 'cleared' ORDER BY c.seq
             """
         ).to_pylist()
     clearances: dict[str, list[ClearanceFact]] = {}

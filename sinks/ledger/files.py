@@ -52,11 +52,11 @@ def numbered_path(folder: Path, number: int) -> Path:
 def numbered(folder: Path) -> list[tuple[int, Path]]:
     """The numbered files of a folder, in order; empty when there is no such folder."""
     try:
-        names = [path.name for path in folder.iterdir()]
+        names = os.listdir(folder)  # noqa: PTH208 - a Path for each of thousands of names would be most of the work
     except FileNotFoundError:
         return []
-    found = ((match, folder / name) for name in names if (match := _NUMBERED.fullmatch(name)))
-    return sorted((int(match[1]), path) for match, path in found)
+    found = sorted((int(match[1]), name) for name in names if (match := _NUMBERED.fullmatch(name)))
+    return [(number, folder / name) for number, name in found]
 
 
 def archived(ledger: Path) -> list[Path]:
@@ -73,6 +73,16 @@ def footer(path: Path) -> dict[bytes, bytes]:
     return metadata or {}
 
 
+def first_damaged(ledger: Path) -> Path | None:
+    """The first file of the ledger whose footer cannot be read; None when all can."""
+    for path in (*archived(ledger), *(path for _, path in numbered(ledger / SEGMENTS))):
+        try:
+            footer(path)
+        except LedgerUnavailableError:
+            return path
+    return None
+
+
 def last_archived(ledger: Path) -> tuple[int, int]:
     """Number and last seq of the newest segment that is in the archive; zeros when there is no archive."""
     footers = [footer(path) for path in archived(ledger)]
@@ -81,7 +91,11 @@ def last_archived(ledger: Path) -> tuple[int, int]:
 
 def head(ledger: Path) -> int:
     """The number of the last segment; 0 when there is none."""
-    return max((number for number, _ in numbered(ledger / SEGMENTS)), default=0)
+    try:
+        names = os.listdir(ledger / SEGMENTS)  # noqa: PTH208 - as above: this is asked at every commit
+    except FileNotFoundError:
+        return 0
+    return max((int(match[1]) for match in map(_NUMBERED.fullmatch, names) if match), default=0)
 
 
 def snapshot(ledger: Path, *, after: int = 0) -> tuple[int, list[Path]]:

@@ -8,22 +8,43 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 
+from sinks.errors import LedgerUnavailableError
 from sinks.ledger.entry import Event
 
 _COLUMNS = ["event", "run_id", "record_id", "intent_id"]
 _OF_THE_RUN = frozenset({Event.RUN_STARTED.value, Event.RUN_ENDED.value})
 
 
+@dataclass(frozen=True, slots=True)
+class _Span:
+    """The names of some segments as sorted hashes, and beside each the number of the segment that speaks of it."""
+
+    hashes: np.ndarray
+    segments: np.ndarray
+
+    def speaking_of(self, wanted: np.ndarray) -> np.ndarray:
+        """The numbers of the segments that hold any of these hashes."""
+        first, after = np.searchsorted(self.hashes, wanted, "left"), np.searchsorted(self.hashes, wanted, "right")
+        hit = after > first
+        return np.concatenate([self.segments[low:high] for low, high in zip(first[hit], after[hit], strict=True)] or [self.segments[:0]])
+
+
 class SegmentIndex:
-    """Eight bytes for every name in a segment; grows with the segments that this process has seen."""
+    """Twelve bytes for every name in a segment. Safe to share between threads: one of them reads new segments, the others wait for it.
+
+    Spans are merged as they grow, so that a question costs the logarithm of the number of segments, not that number.
+    """
 
     def __init__(self) -> None:
-        self._names: dict[str, np.ndarray] = {}
+        self._known: set[int] = set()
+        self._spans: list[_Span] = []
         self._lock = threading.Lock()
 
     def about(self, paths: Sequence[Path], names: Iterable[str]) -> list[Path]:
@@ -31,17 +52,23 @@ class SegmentIndex:
 
         Only numbered segments are indexed; an archive, whose name says a month, may be replaced and is always read.
         """
-        wanted = np.unique(np.fromiter((hash(name) for name in names), dtype=np.int64))
-        return [path for path in paths if not path.stem.isdigit() or np.isin(wanted, self._of(path), assume_unique=True).any()]
-
-    def _of(self, path: Path) -> np.ndarray:
+        numbers = {int(path.stem): path for path in paths if path.stem.isdigit()}
+        wanted = hashes_of(names)
         with self._lock:
-            known = self._names.get(path.name)
-        if known is None:
-            known = _names_in(path)
-            with self._lock:
-                self._names[path.name] = known
-        return known
+            for number in sorted(numbers.keys() - self._known):
+                self._add(number, _names_in(numbers[number]))
+            spans = tuple(self._spans)
+        hits = {int(number) for span in spans for number in span.speaking_of(wanted)}
+        return [path for path in paths if not path.stem.isdigit() or int(path.stem) in hits]
+
+    def _add(self, number: int, hashes: np.ndarray) -> None:
+        self._known.add(number)
+        if not len(hashes):
+            return
+        self._spans.append(_Span(hashes, np.full(len(hashes), number, dtype=np.int32)))
+        while len(self._spans) > 1 and len(self._spans[-2].hashes) < 2 * len(self._spans[-1].hashes):
+            last, before = self._spans.pop(), self._spans.pop()
+            self._spans.append(_merged(before, last))
 
 
 def run_name(run_id: str) -> str:
@@ -49,10 +76,24 @@ def run_name(run_id: str) -> str:
     return f"run {run_id}"
 
 
+def _merged(one: _Span, other: _Span) -> _Span:
+    hashes, segments = np.concatenate([one.hashes, other.hashes]), np.concatenate([one.segments, other.segments])
+    order = np.argsort(hashes, kind="stable")
+    return _Span(hashes[order], segments[order])
+
+
+def hashes_of(names: Iterable[str]) -> np.ndarray:
+    """Names as sorted numbers, each once; the same name gives the same number within a process and its children."""
+    return np.unique(np.fromiter(map(hash, names), dtype=np.int64))
+
+
 def _names_in(path: Path) -> np.ndarray:
-    with pq.ParquetFile(path) as file:
-        columns = file.read(columns=_COLUMNS)
+    try:
+        with pq.ParquetFile(path) as file:
+            columns = file.read(columns=_COLUMNS)
+    except pa.ArrowInvalid:
+        raise LedgerUnavailableError(f"{path}: not a readable Parquet file; restore it from a copy and verify the ledger") from None
     names = {name for column in ("record_id", "intent_id") for name in columns[column].unique().to_pylist() if name is not None}
     events, runs = columns["event"].to_pylist(), columns["run_id"].to_pylist()
     names |= {run_name(run) for event, run in zip(events, runs, strict=True) if event in _OF_THE_RUN and run is not None}
-    return np.unique(np.fromiter((hash(name) for name in names), dtype=np.int64))
+    return hashes_of(names)

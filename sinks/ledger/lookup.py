@@ -60,6 +60,10 @@ def _rows(ledger: Ledger, names: Sequence[str], columns: Sequence[str], *, event
             with pq.ParquetFile(path) as file:
                 table = file.read(columns=["seq", "event", "run_id", *columns])
             found.append(table.filter(pc.and_(pc.equal(table["event"], event.value), pc.equal(table["run_id"], run_id))))
+    except pa.ArrowInvalid as error:
+        raise LedgerUnavailableError(
+            f"{files.first_damaged(ledger.path) or ledger.path}: not a readable Parquet file; restore it from a copy and verify the ledger"
+        ) from error
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise LedgerUnavailableError(f"{ledger.path}: the ledger cannot be read ({reason}); check the folder, run again") from error

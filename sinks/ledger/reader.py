@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import atexit
+import ctypes
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -73,6 +74,11 @@ def reading(
         raise LedgerUnavailableError(
             f"{folder}: the ledger cannot be read ({type(error).__name__}); check the folder, then run again"
         ) from error
+    except (duckdb.InvalidInputException, duckdb.SerializationException) as error:
+        damaged = files.first_damaged(folder)
+        if damaged is None:
+            raise
+        raise LedgerUnavailableError(f"{damaged}: not a readable Parquet file; restore it from a copy and verify the ledger") from error
 
 
 @cache
@@ -81,7 +87,14 @@ def _database() -> duckdb.DuckDBPyConnection:
     return duckdb.connect(config=views.CONFIG)
 
 
-os.register_at_fork(after_in_child=_database.cache_clear)
+def _leave_to_the_parent() -> None:
+    """In a forked child: start anew, and never destroy what was inherited, whose threads are the parent's: that crashes or hangs."""
+    if _database.cache_info().currsize:
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(_database()))
+    _database.cache_clear()
+
+
+os.register_at_fork(after_in_child=_leave_to_the_parent)
 atexit.register(_database.cache_clear)  # else DuckDB complains of it at the exit of a process with Prefect's threads
 
 

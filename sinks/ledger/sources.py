@@ -11,9 +11,11 @@ import fcntl
 import io
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -21,6 +23,7 @@ import pyarrow.parquet as pq
 from sinks import durable
 from sinks.errors import LedgerUnavailableError
 from sinks.ledger import files
+from sinks.ledger.index import hashes_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,15 +72,42 @@ def remember(ledger: Path, names: Sequence[SourceName]) -> int:
 
 def lookup(ledger: Path, record_ids: Iterable[str]) -> dict[str, SourceName]:
     """The names of these records; records that are unknown or forgotten are absent."""
-    wanted = pa.array(sorted(set(record_ids)), pa.string())
+    ids = sorted(set(record_ids))
+    wanted, hashes = pa.array(ids, pa.string()), hashes_of(ids)
     found: dict[str, SourceName] = {}
     for _, path in files.numbered(ledger / files.SOURCES):
         # A file that is gone was merged into a later one, which is read as well.
-        with contextlib.suppress(FileNotFoundError), pq.ParquetFile(path) as file:
-            hits = pc.is_in(file.read(columns=["record_id"])["record_id"], value_set=wanted)
-            if pc.any(hits).as_py():
-                found |= {row["record_id"]: SourceName(**row) for row in file.read().filter(hits).to_pylist()}
+        with contextlib.suppress(FileNotFoundError):
+            if _may_name(path, hashes):
+                table = _read(path)
+                hits = pc.is_in(table["record_id"], value_set=wanted)
+                found |= {row["record_id"]: SourceName(**row) for row in table.filter(hits).to_pylist()}
     return found
+
+
+def readable_names(ledger: Path, record_ids: Iterable[str]) -> dict[str, SourceName]:
+    """As `lookup`, for showing: nothing where the reader of the ledger may not read what records are called."""
+    try:
+        return lookup(ledger, record_ids)
+    except PermissionError:
+        return {}
+
+
+def _may_name(path: Path, hashes: np.ndarray) -> bool:
+    """Whether the file may name any of these records: asked of every file at every batch, so a file is read once to know."""
+    status = path.stat()
+    known = _ids_in(path, status.st_ino, status.st_mtime_ns)
+    if not len(known):
+        return False
+    places = np.minimum(np.searchsorted(known, hashes), len(known) - 1)
+    return bool((known[places] == hashes).any())
+
+
+@lru_cache(maxsize=8192)
+def _ids_in(path: Path, _inode: int, _changed_ns: int) -> np.ndarray:
+    """A file is only ever replaced by another one, which has another inode or time."""
+    with pq.ParquetFile(path) as file:
+        return hashes_of(file.read(columns=["record_id"])["record_id"].to_pylist())
 
 
 def find(ledger: Path, source: str) -> list[str]:

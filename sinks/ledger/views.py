@@ -19,6 +19,8 @@ from sinks.ledger import files
 DATABASE, SCRIPT = "ledger.duckdb", "views.sql"
 CONFIG: dict[str, str | bool | int | float | list[str]] = {"autoinstall_known_extensions": False, "autoload_known_extensions": False}
 READABLE = 0o640
+# The oldest storage format that holds views and macros: auditors open the file with clients that are older than ours.
+STORAGE: dict[str, str | bool | int | float | list[str]] = {**CONFIG, "storage_compatibility_version": "v1.0.0"}
 
 _STATEMENT = re.compile(r"^CREATE (?:VIEW|MACRO) (\w+).*?;$", re.MULTILINE | re.DOTALL)
 _TEMPLATE = Path(__file__).with_name("views.sql")
@@ -61,7 +63,7 @@ def relink(path: Path) -> None:
 def _write(ledger: Path, script: str) -> None:
     temporary = files.temporary_path(ledger)
     try:
-        with duckdb.connect(temporary, config=CONFIG) as connection:
+        with duckdb.connect(temporary, config=STORAGE) as connection:
             connection.execute(script)
         temporary.chmod(READABLE)
         temporary.replace(ledger / DATABASE)

@@ -63,17 +63,20 @@ LEFT JOIN intents i ON i.intent_id = r.handed.intent_id;
 COMMENT ON VIEW record_states IS 'How far each record of each run has come; rejected and cancelled mean that nothing runs for it at a provider.';
 
 CREATE VIEW clearances AS
+WITH spendings AS (
+    SELECT c.seq AS clearance_seq, min(s.seq) AS seq, min(s."at") AS "at", arg_min(s.intent_id, s.seq) AS intent_id
+    FROM (FROM entries WHERE event = 'submitting') s
+    ASOF JOIN (FROM entries WHERE event = 'cleared') c ON c.run_id = s.run_id AND c.clearance_id = s.clearance_id AND c.seq <= s.seq
+    GROUP BY c.seq
+)
 SELECT c.seq, c."at", c.day, c.run_id, c.record_id, c.clearance_id, c.lane, c.endpoint, c.payload_hmac, c.payload_bytes, c.attempt,
        s.seq AS spent_seq, s."at" AS spent_at, s.intent_id,
-       coalesce(d.seq > c.seq, false) AS voided
-FROM entries c
-LEFT JOIN (SELECT run_id, clearance_id, min(seq) AS seq, min("at") AS "at", arg_min(intent_id, seq) AS intent_id
-           FROM entries WHERE event = 'submitting' GROUP BY run_id, clearance_id) s
-       ON s.clearance_id = c.clearance_id AND s.run_id = c.run_id
-LEFT JOIN (SELECT run_id, record_id, max(seq) AS seq FROM entries WHERE event = 'decided' GROUP BY run_id, record_id) d
-       ON d.run_id = c.run_id AND d.record_id = c.record_id
-WHERE c.event = 'cleared';
-COMMENT ON VIEW clearances IS 'Permissions for one payload to one endpoint, once: when spent, by which hand-over; voided by a later decision.';
+       d.seq IS NOT NULL AND (s.seq IS NULL OR d.seq < s.seq) AS voided
+FROM (FROM entries WHERE event = 'cleared') c
+ASOF LEFT JOIN (FROM entries WHERE event = 'decided') d ON d.run_id = c.run_id AND d.record_id = c.record_id AND d.seq >= c.seq
+LEFT JOIN spendings s ON s.clearance_seq = c.seq;
+COMMENT ON VIEW clearances IS
+'Permissions for one payload to one endpoint, once: spent when, by which hand-over; voided: the record was decided anew before it was spent.';
 
 CREATE VIEW hand_overs AS
 SELECT s.seq, s."at", s.day, s.run_id, s.record_id, d.data_classes, d.partial,
@@ -100,20 +103,37 @@ SELECT seq, "at", day, run_id, record_id, event AS outcome, lane, endpoint, inte
 FROM entries WHERE event IN ('completed', 'failed');
 COMMENT ON VIEW outcomes IS 'What came back: one row per completed or failed record.';
 
+CREATE VIEW runs AS
+SELECT run_id, arg_max(job, seq) AS job, arg_max(logical_date, seq) AS logical_date,
+       min("at") FILTER (event = 'run_started') AS started_at,
+       arg_max(CASE event WHEN 'run_ended' THEN {moment: "at"} ELSE {moment: NULL} END, seq).moment AS ended_at,
+       arg_max(event, seq) = 'run_ended' AS finished,
+       arg_max(detail_code, seq) FILTER (event = 'run_ended') AS ended_as,
+       count(*) FILTER (event = 'run_started') AS starts,
+       arg_max(template_hash, seq) AS template_hash, arg_max(policy_hash, seq) AS policy_hash, arg_max(detectors_hash, seq) AS detectors_hash,
+       min(seq) AS seq
+FROM entries WHERE event IN ('run_started', 'run_ended') GROUP BY run_id;
+COMMENT ON VIEW runs IS 'Each run (job and logical date). finished: its last start has ended.';
+
 CREATE VIEW held AS
+WITH latest AS (
+    SELECT t.*, t.seq = max(t.seq) OVER (PARTITION BY coalesce(r.job, t.run_id), t.record_id) AS newest
+    FROM record_states t LEFT JOIN runs r ON r.run_id = t.run_id
+)
 SELECT h.seq, h."at", h.day, h.run_id, h.record_id, coalesce(h.reason, d.reason) AS reason, h.detail_code, h.endpoint,
        d.data_classes, d.partial, d.rule, r."at" AS released_at,
-       coalesce(t.state = 'held' AND t.seq = h.seq, false) AS still_held
+       coalesce(t.newest AND t.state = 'held' AND t.seq = h.seq, false) AS still_held
 FROM (FROM entries WHERE event = 'held') h
 ASOF LEFT JOIN (FROM entries WHERE event = 'decided') d ON d.run_id = h.run_id AND d.record_id = h.record_id AND d.seq <= h.seq
 ASOF LEFT JOIN (FROM entries WHERE event = 'released') r ON r.run_id = h.run_id AND r.record_id = h.record_id AND r.seq >= h.seq
-LEFT JOIN record_states t ON t.run_id = h.run_id AND t.record_id = h.record_id
+LEFT JOIN latest t ON t.run_id = h.run_id AND t.record_id = h.record_id
 UNION ALL
 SELECT i.last_seq, e."at", e.day, t.run_id, t.record_id, 'ambiguous_hand_over', e.detail_code, t.endpoint,
-       t.data_classes, t.partial, t.rule, NULL, true
-FROM record_states t JOIN intents i ON i.intent_id = t.intent_id JOIN entries e ON e.seq = i.last_seq
+       t.data_classes, t.partial, t.rule, NULL, t.newest
+FROM latest t JOIN intents i ON i.intent_id = t.intent_id JOIN entries e ON e.seq = i.last_seq
 WHERE t.state = 'ambiguous';
-COMMENT ON VIEW held IS 'Every time a record was held, and whether it still is; records of an ambiguous hand-over are held too.';
+COMMENT ON VIEW held IS
+'Every time a record was held, and whether it still is, as of the latest run of its job; records of an ambiguous hand-over are held too.';
 
 CREATE VIEW overrides AS
 SELECT seq, "at", day, run_id, record_id, actor, reason, before, after, expiry, detail_code
@@ -135,18 +155,6 @@ CREATE VIEW detectors AS
 SELECT detectors_hash, min("at") AS first_used, max("at") AS last_used, count(*) AS decisions, count(DISTINCT run_id) AS runs
 FROM entries WHERE event = 'decided' GROUP BY detectors_hash;
 COMMENT ON VIEW detectors IS 'Every detector set that ever scanned, by hash, and when.';
-
-CREATE VIEW runs AS
-SELECT run_id, arg_max(job, seq) AS job, arg_max(logical_date, seq) AS logical_date,
-       min("at") FILTER (event = 'run_started') AS started_at,
-       arg_max(CASE event WHEN 'run_ended' THEN {moment: "at"} ELSE {moment: NULL} END, seq).moment AS ended_at,
-       arg_max(event, seq) = 'run_ended' AS finished,
-       arg_max(detail_code, seq) FILTER (event = 'run_ended') AS ended_as,
-       count(*) FILTER (event = 'run_started') AS starts,
-       arg_max(template_hash, seq) AS template_hash, arg_max(policy_hash, seq) AS policy_hash, arg_max(detectors_hash, seq) AS detectors_hash,
-       min(seq) AS seq
-FROM entries WHERE event IN ('run_started', 'run_ended') GROUP BY run_id;
-COMMENT ON VIEW runs IS 'Each run (job and logical date). finished: its last start has ended.';
 
 CREATE VIEW class_destination_daily AS
 WITH moves AS (

@@ -108,6 +108,12 @@ def make_night(tmp_path: Path) -> Callable[..., SmallNight]:
 
 
 @pytest.fixture(scope="session")
+def write() -> Callable[..., SmallNight]:
+    """`write_night`, for fixtures that outlive a test."""
+    return write_night
+
+
+@pytest.fixture(scope="session")
 def finished_night(tmp_path_factory: pytest.TempPathFactory) -> SmallNight:
     """A night that has run. Look at it, do not change it."""
     night = write_night(tmp_path_factory.mktemp("finished"))

@@ -98,7 +98,7 @@ def test_roots_are_named_by_class(classes: tuple[str, ...], expected: str) -> No
 
 
 @pytest.mark.parametrize(
-    ("classes", "expected"), [(("NPI",), "restricted"), (("CLEAN",), "clean"), ((), "clean")], ids=["restricted", "clean", "none"]
+    ("classes", "expected"), [(("NPI",), "restricted"), (("CLEAN",), "restricted"), ((), "restricted")], ids=["restricted", "clean", "none"]
 )
 def test_a_partial_scan_names_no_root_of_its_own(classes: tuple[str, ...], expected: str) -> None:
     assert root_name(classes, partial=True) == expected

@@ -4,12 +4,13 @@ import os
 import stat
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from sinks.errors import LedgerUnavailableError
 from sinks.ledger import files
 from sinks.ledger.segments import Ledger
-from sinks.ledger.sources import MOST_FILES, SourceName, find, forget, lookup, merge_files, remember
+from sinks.ledger.sources import MOST_FILES, SourceName, find, forget, lookup, merge_files, readable_names, remember
 
 LETTER = SourceName(record_id="r-1", source="inbox/letter for Ada Example.txt", family="f-1", title="Letter")
 TABLE_ROW = SourceName(record_id="r-2", source="inbox/table.csv", source_id="42")
@@ -89,3 +90,30 @@ def test_records_are_found_by_their_source(ledger: Ledger) -> None:
     assert find(ledger.path, "inbox/table") == []
     forget(ledger.path, ["r-2"])
     assert find(ledger.path, TABLE_ROW.source) == ["r-0"]
+
+
+def test_a_file_is_opened_once_however_many_batches_follow(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[str] = []
+    real = pq.ParquetFile
+    monkeypatch.setattr("sinks.ledger.sources.pq.ParquetFile", lambda path: (opened.append(path.name), real(path))[1])
+    for number in range(20):
+        remember(ledger.path, [SourceName(record_id=f"r-{number}", source="inbox/a.txt")])
+    assert len(opened) == len(set(opened)) == 20
+
+
+def test_what_was_forgotten_after_it_was_looked_up_stays_forgotten(ledger: Ledger) -> None:
+    remember(ledger.path, [LETTER, TABLE_ROW])
+    assert set(lookup(ledger.path, ["r-1", "r-2"])) == {"r-1", "r-2"}
+    forget(ledger.path, ["r-1"])
+    assert set(lookup(ledger.path, ["r-1", "r-2"])) == {"r-2"}
+    assert remember(ledger.path, [LETTER]) == 1
+
+
+def test_who_may_not_read_the_names_gets_none(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: object) -> list[str]:
+        raise PermissionError(path)
+
+    remember(ledger.path, [LETTER])
+    assert readable_names(ledger.path, ["r-1"]) == {"r-1": LETTER}
+    monkeypatch.setattr("sinks.ledger.files.os.listdir", refuse)
+    assert readable_names(ledger.path, ["r-1"]) == {}

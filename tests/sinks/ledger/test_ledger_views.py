@@ -14,9 +14,12 @@ import pytest
 from sinks.errors import LedgerUnavailableError
 from sinks.ledger import views
 from sinks.ledger.entry import Event
+from sinks.ledger.facts import gate_facts
 from sinks.ledger.segments import Ledger
 from sinks.ledger.sources import SourceName, remember
 
+FORMAT_OF_1_0 = 64
+"""The number of DuckDB 1.0's storage format, which every later client reads."""
 FIRST_DAY, SECOND_DAY = date(2026, 11, 21), date(2026, 11, 22)
 NAMES = {
     "entries",
@@ -242,3 +245,70 @@ def test_the_sql_in_the_docs_runs(story: Ledger) -> None:
     assert len(blocks) >= 3
     for block in blocks:
         ask(story.path, block)
+
+
+def start(night: Any, run_id: str) -> None:
+    night.run_id = run_id
+    night.start()
+
+
+@pytest.mark.parametrize(
+    ("events", "still"),
+    [
+        pytest.param([Event.HELD], [("21", False), ("22", True)], id="held again"),
+        pytest.param([Event.COMPLETED], [("21", False)], id="completed"),
+        pytest.param([], [("21", True)], id="not touched"),
+    ],
+)
+def test_what_the_next_night_did_decides_whether_it_is_still_held(
+    ledger: Ledger, night: Any, events: list[Event], still: list[tuple[str, bool]]
+) -> None:
+    start(night, "night-2026-11-21")
+    night.tell((Event.HELD, {"record_id": "r-1", "reason": "budget"}))
+    start(night, "night-2026-11-22")
+    for event in events:
+        night.tell((event, {"record_id": "r-1", "lane": "local", "reason": "budget" if event is Event.HELD else None}))
+    assert ask(ledger.path, "SELECT run_id[-2:], still_held FROM held ORDER BY seq") == still
+
+
+def test_another_jobs_result_does_not_end_the_holding(ledger: Ledger, night: Any) -> None:
+    night.tell((Event.HELD, {"record_id": "r-1", "reason": "budget"}))
+    night.run_id = "other-2026-11-22"
+    night.tell((Event.RUN_STARTED, {"job": "other", "logical_date": "2026-11-22"}))
+    night.end(Event.COMPLETED, "r-1", "local", "extractive", "i-1")
+    assert ask(ledger.path, "SELECT run_id, still_held FROM held") == [("night-2026-11-22", True)]
+
+
+def test_a_clearance_stated_again_is_spent_where_it_stood_last(ledger: Ledger, night: Any) -> None:
+    for _ in range(2):  # a night killed between clearing and handing over, and started again
+        night.decide("r-1", ("CLEAN",), ("cloud",))
+        night.clear("r-1", "cloud", "emulator")
+    night.submit("r-1", "cloud", "emulator", "i-1")
+    night.decide("r-1", ("CLEAN",), ("cloud",))
+    night.clear("r-1", "cloud", "emulator", attempt=2)
+    found = ask(ledger.path, "SELECT attempt, spent_seq IS NOT NULL, voided FROM clearances ORDER BY seq")
+    assert found == [(1, False, True), (1, True, False), (2, False, False)]
+
+
+def test_the_gate_takes_an_id_that_was_ever_spent_for_spent(ledger: Ledger, night: Any) -> None:
+    night.decide("r-1", ("CLEAN",), ("cloud",))
+    night.clear("r-1", "cloud", "emulator")
+    night.submit("r-1", "cloud", "emulator", "i-1")
+    night.decide("r-1", ("CLEAN",), ("cloud",))
+    night.clear("r-1", "cloud", "emulator")
+    record = gate_facts(ledger, night.run_id, ["r-1"]).records["r-1"]
+    assert [(one.spent, one.voided) for one in record.clearances] == [(True, True), (True, False)]
+
+
+def test_older_clients_can_open_the_database(ledger: Ledger) -> None:
+    header = (ledger.path / views.DATABASE).read_bytes()[:20]
+    assert header[8:12] == b"DUCK"
+    assert int.from_bytes(header[12:20], "little") <= FORMAT_OF_1_0
+
+
+def test_the_views_answer_to_who_attaches_them(story: Ledger) -> None:
+    with duckdb.connect() as auditor:
+        auditor.execute(f"ATTACH '{story.path / views.DATABASE}' AS night (READ_ONLY)")
+        assert auditor.sql("SELECT count(*) FROM night.egress").fetchall() == [(4,)]
+        auditor.execute("USE night")
+        assert auditor.sql("SELECT count(*) FROM document_history('r-lost')").fetchall() == [(5,)]

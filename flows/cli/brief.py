@@ -1,0 +1,89 @@
+"""What a person is shown of a ledger's answer: the columns that tell the story, ids cut short, sources by name.
+
+`--format json`, `csv` and `parquet` give every column in full. Names are shown to those who may read the ledger's `sources/`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+RECORD_DIGITS = 9
+"""So much of a record id is shown, the leading `r` included; commands take that much too, where it names one record."""
+ID_DIGITS = 8
+
+COLUMNS: Mapping[str, tuple[str, ...]] = {
+    "egress": ("day", "record", "source", "classes", "endpoint", "rule", "clearance", "hand_over"),
+    "held": ("day", "record", "source", "classes", "reason", "endpoint", "still_held"),
+    "held now": ("since", "record", "source", "classes", "reason", "endpoint"),
+    "document": ("time", "event", "what", "actor"),
+}
+
+SPARE = ("clearance", "rule", "endpoint")
+
+
+def brief(question: str, table: Any, ledger: Path) -> Any:
+    """The table as a person reads it; an answer that is short already stays as it is."""
+    if question not in COLUMNS:
+        return table
+    import pyarrow as pa  # noqa: PLC0415 - heavy; `--help` must stay instant
+
+    from sinks.ledger.sources import readable_names  # noqa: PLC0415
+
+    names = readable_names(ledger, {record for record in table["record_id"].to_pylist() if record})
+    rows = [_row(entry, names) for entry in table.to_pylist()]
+    return pa.table({column: [row[column] for row in rows] for column in COLUMNS[question]})
+
+
+def _row(entry: Mapping[str, Any], names: Mapping[str, Any]) -> dict[str, Any]:
+    name = names.get(entry["record_id"])
+    moment = entry.get("since") or entry.get("at")
+    return {
+        "day": str(entry["day"]) if "day" in entry else None,
+        "since": f"{moment:%Y-%m-%d %H:%M}" if moment else None,
+        "time": f"{moment:%Y-%m-%d %H:%M:%S}" if moment else None,
+        "record": _cut(entry["record_id"], RECORD_DIGITS),
+        "source": None if name is None else name.source + (f" #{name.source_id}" if name.source_id else ""),
+        "classes": classes_of(entry),
+        "endpoint": entry.get("endpoint"),
+        "rule": entry.get("rule"),
+        "clearance": _cut(entry.get("clearance_id"), ID_DIGITS),
+        "hand_over": entry.get("hand_over"),
+        "reason": entry.get("reason"),
+        "still_held": None if entry.get("still_held") is None else "yes" if entry["still_held"] else "no",
+        "event": entry.get("event"),
+        "what": told(entry) if "event" in entry else None,
+        "actor": entry.get("actor"),
+    }
+
+
+def classes_of(entry: Mapping[str, Any]) -> str:
+    """The classes; `+?` where the scan stopped early, because there may be more."""
+    return ", ".join(entry.get("data_classes") or ()) + (" +?" if entry.get("partial") else "")
+
+
+def told(entry: Mapping[str, Any]) -> str:
+    """What one entry says, in a line."""
+    match entry["event"]:
+        case "decided":
+            lanes = " or ".join(entry["lanes"] or ()) or "held"
+            return f"{classes_of(entry) or 'no class'} → {lanes}, by {entry['rule']} of policy {_cut(entry['policy_hash'], ID_DIGITS)}"
+        case "assigned":
+            return f"{entry['endpoint']} ({entry['lane']}): {entry['reason']}"
+        case "cleared":
+            size = f"{entry['payload_bytes']} bytes to {entry['endpoint']}, attempt {entry['attempt']}"
+            return f"{size}, clearance {_cut(entry['clearance_id'], ID_DIGITS)}"
+        case "submitting":
+            return f"to {entry['endpoint']} in {_cut(entry['intent_id'], ID_DIGITS)}, spends clearance {_cut(entry['clearance_id'], ID_DIGITS)}"
+        case "completed":
+            return f"{entry['result_file']} row {entry['result_row']}, by {entry['model'] or entry['endpoint']}"
+        case "overridden" | "rescanned" | "reviewed" | "lookback":
+            return f"{entry['before'] or '·'} → {entry['after'] or '·'}: {entry['reason'] or ''}"
+        case _:
+            said = dict.fromkeys(entry[name] for name in ("endpoint", "error_code", "reason", "detail_code", "state", "provider_job_id"))
+            return ", ".join(value for value in said if value and value != entry["event"])
+
+
+def _cut(value: str | None, digits: int) -> str | None:
+    return None if value is None else value[:digits]

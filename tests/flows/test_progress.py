@@ -1,0 +1,132 @@
+"""What an operator sees: a live line on a terminal, plain lines elsewhere, and a closing table that fits."""
+
+from __future__ import annotations
+
+import fcntl
+import io
+import logging
+import os
+import struct
+import termios
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import pytest
+
+from flows.progress import closing_table, watching
+from flows.report import NightReport
+
+REPORT: dict[str, Any] = {
+    "run_id": "small-2026-11-22",
+    "documents": 9,
+    "results": 5,
+    "held": 2,
+    "failed": 0,
+    "pending": 2,
+    "unchanged": 3,
+    "refused": 0,
+    "by_class": {
+        "CLEAN": {"local": 0, "cloud": 3, "held": 1, "pending": 2},
+        "PHI": {"local": 2, "cloud": 0, "held": 1, "pending": 0},
+    },
+    "output": "/data/[red]out[/red]/results",
+    "ledger": "/data/[red]out[/red]/ledger",
+    "seconds": 12.34,
+    "stages": {},
+}
+
+
+def closing(**changed: Any) -> list[str]:
+    stream = io.StringIO()
+    closing_table(NightReport(**REPORT | changed), stream=stream)
+    return stream.getvalue().splitlines()
+
+
+def cells(line: str) -> list[str]:
+    return [cell.strip() for cell in line.replace("┃", "│").split("│")[1:-1]]
+
+
+def test_the_closing_table_is_class_by_destination() -> None:
+    lines = closing()
+    table = [cells(line) for line in lines if line.startswith(("│", "┃"))]
+    assert table == [
+        ["data class", "local", "cloud", "held", "pending"],
+        ["CLEAN", "·", "3", "1", "2"],
+        ["PHI", "2", "·", "1", "·"],
+    ]
+    assert "9 documents: 5 results, 2 held, 0 failed, 2 pending; 3 unchanged since an earlier night, in 12.3 s" in lines
+    assert max(len(line) for line in lines if "│" in line or "─" in line) <= 80
+
+
+def test_places_and_next_steps_are_said_as_they_are() -> None:
+    text = "\n".join(closing())
+    assert "results  /data/[red]out[/red]/results" in text
+    assert "waybill audit summary --ledger /data/[red]out[/red]/ledger" in text
+    assert "waybill held list" in text
+    assert "waybill collect" in text
+
+
+def test_what_does_not_apply_is_not_said() -> None:
+    quiet = {"CLEAN": {"local": 0, "cloud": 5, "held": 0, "pending": 0}}
+    text = "\n".join(closing(held=0, pending=0, unchanged=0, documents=5, by_class=quiet))
+    for word in ("held list", "collect", "unchanged", "refused", "pending ┃"):
+        assert word not in text
+    assert "The gate refused 2 shard(s)" in "\n".join(closing(refused=2))
+
+
+def test_plain_lines_where_there_is_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds = iter((0.0, 1.0, 2.0, 17.0, 17.0, 18.0))
+    monkeypatch.setattr("flows.progress.time.monotonic", lambda: next(seconds))
+    stream = io.StringIO()
+    with watching(stream) as progress:
+        progress.stage("carrying documents")
+        progress.carried(200)
+        progress.carried(200)
+        progress.carried(200)
+        logging.getLogger("waybill").warning("the webhook was not reached (%s)", "ConnectError")
+    assert stream.getvalue().splitlines() == [
+        "waybill: carrying documents",
+        "waybill: 400 documents so far",
+        "waybill: the webhook was not reached (ConnectError)",
+    ]
+
+
+@contextmanager
+def terminal(columns: int, shown: Path) -> Iterator[IO[str]]:
+    """A pseudo-terminal of a given width; what was written to it ends up in `shown`."""
+    master, slave = os.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    with os.fdopen(slave, "w") as stream:
+        yield stream
+        stream.flush()
+        os.set_blocking(master, False)
+        shown.write_bytes(os.read(master, 1 << 16))
+    os.close(master)
+
+
+@pytest.mark.parametrize("columns", [80, 140])
+def test_one_live_line_on_a_terminal(columns: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("COLUMNS", "NO_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    with terminal(columns, tmp_path / "shown") as stream, watching(stream) as progress:
+        progress.stage("carrying documents")
+        progress.carried(1234)
+        logging.getLogger("waybill").warning("the webhook was not reached")
+        progress.live.refresh()  # type: ignore[attr-defined]  # rather than wait for its timer
+    written = (tmp_path / "shown").read_text()
+    assert "carrying documents" in written
+    assert "1,234 documents" in written
+    lines = [line.rpartition("\x1b[2K")[2].strip("\r") for line in written.split("\n")]
+    assert "waybill: the webhook was not reached" in lines, "a log line stands alone"
+    assert "\x1b[2K" in written, "the live line is wiped"
+
+
+def test_the_log_goes_its_usual_way_afterwards() -> None:
+    logger = logging.getLogger("waybill")
+    before = (logger.propagate, list(logger.handlers))
+    with watching(io.StringIO()):
+        assert (logger.propagate, list(logger.handlers)) != before
+    assert (logger.propagate, list(logger.handlers)) == before
