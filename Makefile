@@ -38,7 +38,7 @@ run: $(STAMP) ## the bundled inbox, from raw files to results and ledger, in ./o
 	@$(BIN)/waybill run examples/nightly.yaml --out $(OUT)
 
 test: $(STAMP) ## every test
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist loadgroup
 
 check: $(STAMP) ## lint, types, import rules, the policy itself
 	$(BIN)/ruff check .

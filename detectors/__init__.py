@@ -37,7 +37,18 @@ from detectors.identifiers import (
     united_kingdom,
     url,
 )
-from detectors.markers import discretion, footer, privilege, private_contact, publication, relation, secrecy, sensitivity, source_code, table
+from detectors.markers import (
+    discretion,
+    footer,
+    private_contact,
+    privilege,
+    publication,
+    relation,
+    secrecy,
+    sensitivity,
+    source_code,
+    table,
+)
 from detectors.ner import NamedEntityDetector
 from detectors.topics import business_secrecy, care, health, legal_advice, personal_finance
 

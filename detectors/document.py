@@ -10,14 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from types import MappingProxyType
 from typing import NewType
 
 EvidenceKind = NewType("EvidenceKind", str)
 """One question a detector can answer: `entity:US_SSN`, `topic:health`, `marker:privilege_header`."""
-
-NO_SCORES: Mapping[str, float] = MappingProxyType({})
-NO_METADATA: Mapping[str, str] = MappingProxyType({})
 
 
 class ReadProblem(StrEnum):
@@ -54,7 +50,7 @@ class Document:
     text: str = field(repr=False)
     source: str = field(repr=False)
     source_id: str | None = field(default=None, repr=False)
-    metadata: Mapping[str, str] = field(default_factory=lambda: NO_METADATA, repr=False)
+    metadata: Mapping[str, str] = field(default_factory=dict, repr=False)
     family: str = ""
     declared: frozenset[str] = frozenset()
     problem: ReadProblem | None = None
@@ -92,7 +88,7 @@ class Evidence:
     """
 
     findings: tuple[Finding, ...] = ()
-    topics: Mapping[str, float] = field(default_factory=lambda: NO_SCORES)
+    topics: Mapping[str, float] = field(default_factory=dict)
     markers: frozenset[str] = frozenset()
     declared: frozenset[str] = frozenset()
     failures: frozenset[str] = frozenset()

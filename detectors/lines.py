@@ -6,6 +6,8 @@ from detectors.normalized import WORD, Normalized
 
 LONGEST_PARAGRAPH = 2_000
 HEADING_WORDS = 12
+LONGEST_HEADING = 300
+GAPS = ("\n\n", "\n \n", "\r\n\r\n")
 
 
 def line_of(text: str, position: int) -> str:
@@ -15,13 +17,12 @@ def line_of(text: str, position: int) -> str:
     return text[start : end if end >= 0 else position + LONGEST_PARAGRAPH]
 
 
-def paragraph_of(text: str, position: int) -> str:
-    """The lines around the position up to an empty line."""
-    low, high = max(0, position - LONGEST_PARAGRAPH), position + LONGEST_PARAGRAPH
-    before, after = text[low:position], text[position:high]
-    start = max(before.rfind("\n\n"), before.rfind("\n \n"), before.rfind("\r\n\r\n"))
-    ends = [place for place in (after.find("\n\n"), after.find("\n \n"), after.find("\r\n\r\n")) if place >= 0]
-    return (before[start + 1 :] if start >= 0 else before) + (after[: min(ends)] if ends else after)
+def paragraph_around(text: str, position: int) -> tuple[int, int]:
+    """Where the lines around the position begin and end: up to an empty line."""
+    low, high = max(0, position - LONGEST_PARAGRAPH), min(len(text), position + LONGEST_PARAGRAPH)
+    start = max(text.rfind(gap, low, position) for gap in GAPS)
+    ends = [place for gap in GAPS if (place := text.find(gap, position, high)) >= 0]
+    return max(low, start + 1), min(ends, default=high)
 
 
 def is_heading(text: Normalized, start: int, end: int) -> bool:
@@ -29,6 +30,8 @@ def is_heading(text: Normalized, start: int, end: int) -> bool:
     if text.part != "text":
         return True
     line = line_of(text.text, start)
+    if len(line) > LONGEST_HEADING:
+        return False
     words = WORD.findall(line)
     if len(words) > HEADING_WORDS:
         return False

@@ -10,6 +10,7 @@ import re
 from collections import defaultdict
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 from detectors.document import Finding
 from detectors.offsets import OffsetMap
@@ -31,17 +32,9 @@ class Normalized:
     maps: tuple[OffsetMap, ...] = field(default=(), repr=False)
     failures: frozenset[str] = frozenset()
 
-    @property
-    def openers(self) -> tuple[int, dict[int, list[str]]] | None:
-        """What `phrases` has looked up in this text, if it has."""
-        return self._memory.get("openers")
-
-    def remember_openers(self, openers: tuple[int, dict[int, list[str]]]) -> None:
-        """Keep what `phrases` has looked up: the same for every detector that asks."""
-        self._memory["openers"] = openers
-
     @cached_property
-    def _memory(self) -> dict[str, tuple[int, dict[int, list[str]]]]:
+    def shared(self) -> dict[str, Any]:
+        """What one look at the text has found for several detectors, by the name of the module that looked."""
         return {}
 
     def original(self, start: int, end: int) -> tuple[int, int]:
@@ -94,6 +87,17 @@ class Normalized:
             else:
                 regions.append((start, end))
         return regions
+
+    @cached_property
+    def digit_counts(self) -> list[int]:
+        """How many digits each of `digit_regions` holds."""
+        return [sum(map(str.isdigit, self.text[start:end])) for start, end in self.digit_regions]
+
+    def regions_with(self, digits: int) -> list[tuple[int, int]]:
+        """The stretches around digits that hold at least so many of them: a card number is not in a line with one date."""
+        if digits <= 1:
+            return self.digit_regions
+        return [region for region, count in zip(self.digit_regions, self.digit_counts, strict=True) if count >= digits]
 
     @cached_property
     def spans(self) -> list[tuple[int, int]]:

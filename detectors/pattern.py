@@ -40,29 +40,33 @@ def pattern_detector(
     verify: Verify | None = None,
     context: Iterable[str] = (),
     needles: tuple[str, ...] = (),
+    words: Iterable[str] = (),
+    digits: int = 1,
     flags: int = 0,
     cost: int = 2,
 ) -> EachText:
     """A pattern that stands alone. Below `BELIEVED` it needs a context word nearby, and then scores 0.85.
 
     needles: literals, one of which every match contains; without them every match contains a digit, and only the surroundings
-    of digits are searched.
+    of digits are searched. words: every match contains one of these words. digits: every match contains so many digits.
     """
     compiled = re.compile(pattern, flags)
     name = name or entity.lower()
-    words = frozenset(context)
+    near_words, screen = frozenset(context), frozenset(words)
 
     def findings(text: Normalized) -> Iterator[Finding]:
-        regions = [(0, len(text.text))] if needles else text.digit_regions
+        regions = [(0, len(text.text))] if needles else text.regions_with(digits)
         for match in (match for start, end in regions for match in compiled.finditer(text.text, start, end)):
             if verify is not None and not verify(match.group()):
                 continue
-            supported = bool(words) and near(text, *match.span(), words)
+            supported = bool(near_words) and near(text, *match.span(), near_words)
             if score >= BELIEVED or supported:
                 yield text.finding(name, entity, match.span(), max(score, 0.85) if supported else score)
 
     def look(text: Normalized) -> Evidence:
         if needles and not any(needle in text.text for needle in needles):
+            return NOTHING
+        if screen and screen.isdisjoint(text.vocabulary):
             return NOTHING
         return collect(findings(text)) if needles or text.digit_regions else NOTHING
 

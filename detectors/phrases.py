@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache
 
 from detectors.normalized import NUMBER, WORD, Normalized
 
@@ -68,7 +68,7 @@ _REGISTER: dict[str, list[int]] = {}
 _COUNT = [0]
 
 
-@lru_cache(maxsize=None)
+@cache
 def _indexed(terms: tuple[str, ...]) -> Phrases:
     alone: dict[str, list[str]] = {}
     seconds: dict[str, dict[str, list[Rest]]] = {}
@@ -91,15 +91,15 @@ def _indexed(terms: tuple[str, ...]) -> Phrases:
 
 def _wanted(text: Normalized) -> Mapping[int, list[str]]:
     """For each `Phrases`, by number, the first words of it that the text has. Looked up once per text."""
-    known = text.openers
-    if known is None or known[0] != _COUNT[0]:
-        wanted: dict[int, list[str]] = {}
+    known: tuple[int, dict[int, list[str]]] = text.shared.get(__name__, (0, {}))
+    count, wanted = known
+    if count != _COUNT[0]:
+        wanted = {}
         for word in _REGISTER.keys() & text.vocabulary:
             for number in _REGISTER[word]:
                 wanted.setdefault(number, []).append(word)
-        known = (_COUNT[0], wanted)
-        text.remember_openers(known)
-    return known[1]
+        text.shared[__name__] = (_COUNT[0], wanted)
+    return wanted
 
 
 def split(phrase: str) -> list[str]:

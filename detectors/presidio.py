@@ -44,7 +44,8 @@ class PresidioDetector:
     """Wraps a recognizer.
 
     candidates: a linear pattern with a digit in it; the recognizer sees only what it matches. entities: recognizer entity → ours. A result
-    below `BELIEVED` needs a context word nearby. refuse: values that are well-formed and known to be harmless.
+    below `BELIEVED` needs a context word nearby. refuse: values that are well-formed and known to be
+    harmless. digits: how many every candidate has.
     """
 
     version = "1"
@@ -59,6 +60,7 @@ class PresidioDetector:
         context: Iterable[str] = (),
         needs_context: bool = False,
         refuse: Verify | None = None,
+        digits: int = 1,
         cost: int = 3,
         flags: int = 0,
     ) -> None:
@@ -71,6 +73,7 @@ class PresidioDetector:
         self._context = frozenset(context)
         self._needs_context = needs_context
         self._refuse = refuse
+        self._digits = digits
 
     @cached_property
     def _recognizer(self) -> Any:
@@ -82,7 +85,7 @@ class PresidioDetector:
         return [collect(self._findings(text)) if text.digit_regions else NOTHING for text in texts]
 
     def _findings(self, text: Normalized) -> Iterator[Finding]:
-        regions = text.digit_regions
+        regions = text.regions_with(self._digits)
         for candidate in (match for start, end in regions for match in self._candidates.finditer(text.text, start, end)):
             supported = bool(self._context) and near(text, *candidate.span(), self._context)
             if self._needs_context and not supported:

@@ -77,7 +77,9 @@ def start_endpoints(job: Job, endpoints: Sequence[Endpoint], stack: ExitStack) -
     started = []
     for endpoint in endpoints:
         if endpoint.provider == EMULATOR and not endpoint.base_url:
-            running = stack.enter_context(start_emulator(job.emulator_state, faults=_faults(endpoint, job), delay_s=_delay_s(endpoint, job)))
+            running = stack.enter_context(
+                start_emulator(job.emulator_state, faults=_faults(endpoint, job), delay_s=_delay_s(endpoint, job))
+            )
             started.append(replace(endpoint, base_url=running.base_url))
         else:
             started.append(endpoint)

@@ -23,7 +23,7 @@ from flows.job import Job, load_job
 from flows.lanes import EMULATOR, build_lane, check_usable, choose_endpoints, start_endpoints
 from flows.progress import Progress, SilentProgress
 from flows.render import load_prompt
-from flows.runs import begin_run, choose_run, template_of
+from flows.runs import begin_run, choose_run, out_elsewhere, template_of
 from flows.sources import check_duplicates
 from flows.templates import keep_template
 from policies.check import Severity, check
@@ -93,6 +93,7 @@ class Night:
     lanes: Mapping[str, LaneEngine]
     states: RecordStates
     before: Completed
+    out: Completed
     progress: Progress = field(default_factory=SilentProgress)
     started: float = field(default_factory=time.monotonic)
     stages: dict[str, float] = field(default_factory=dict)
@@ -152,11 +153,11 @@ class Night:
         return self.states.get(record_id) is not None or self.before.get(record_id) is not None
 
     def is_unchanged(self, document: Document) -> bool:
-        """Whether an earlier night of this job has a result for this very text under this very template."""
+        """Whether an earlier night of this job has a result, or has paid for one, for this very text under this very template."""
         if self.options.reprocess or self.job.reprocess or not document.readable or self.states.get(document.record_id):
             return False
-        earlier = self.before.get(document.record_id)
-        return earlier is not None and earlier == (self.keys.document_hmac(self.keys.part_hmacs(document.parts)), self.prompt.hash)
+        earlier = {self.before.get(document.record_id), self.out.get(document.record_id)} - {None}
+        return bool(earlier) and (self.keys.document_hmac(self.keys.part_hmacs(document.parts)), self.prompt.hash) in earlier
 
     def attempt(self, record_id: str) -> int:
         """The attempt that a new clearance of this record is for: one more than the last that was handed over."""
@@ -223,6 +224,7 @@ def open_night(options: NightOptions, progress: Progress | None = None) -> Itera
             lanes={endpoint.name: build_lane(endpoint, job, stages, stack) for endpoint in endpoints},
             states=run_state(ledger, run_id),
             before=completed_before(ledger, job.name, run_id=run_id),
+            out=out_elsewhere(ledger, job, run_id=run_id, now=datetime.now(UTC)),
             progress=progress,
             stages=stages,
         )

@@ -6,13 +6,14 @@ So does another template: under one run there is one, or nobody could say what a
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from flows.job import Job
 from flows.templates import kept_template
 from policies.policy import Policy
 from sinks.ledger.entry import Entry, Event
-from sinks.ledger.queries import RunInfo, job_runs
+from sinks.ledger.queries import Completed, RunInfo, job_runs
+from sinks.ledger.reader import reading
 from sinks.ledger.segments import Ledger
 from sinks.request import Prompt
 
@@ -56,6 +57,26 @@ def begin_run(ledger: Ledger, job: Job, run_id: str, *, policy: Policy, template
     if policy.hash not in known:
         entries.insert(0, Entry(event=Event.POLICY_REGISTERED, at=now, policy_hash=policy.hash, policy_text=policy.source))
     ledger.commit(entries)
+
+
+def out_elsewhere(ledger: Ledger, job: Job, *, run_id: str, now: datetime) -> Completed:
+    """What other runs of the job have out at a cloud endpoint: paid for, and theirs to collect. Past the deadline it does not count."""
+    with reading(ledger, ("intents", "record_states", "runs")) as reader:
+        return Completed(
+            reader.table(
+                """
+                SELECT s.record_id, arg_max(coalesce(s.document_hmac, ''), s.seq) AS document_hmac,
+                       arg_max(coalesce(r.template_hash, ''), s.seq) AS template_hash
+                FROM record_states s JOIN runs r ON r.run_id = s.run_id JOIN intents i ON i.intent_id = s.intent_id
+                WHERE r.job = $job AND s.run_id <> $run_id AND s.lane = 'cloud' AND i."at" > $since
+                      AND s.state IN ('submitting', 'submitted', 'ambiguous')
+                GROUP BY s.record_id
+                """,
+                job=job.name,
+                run_id=run_id,
+                since=now - timedelta(hours=job.deadline_h),
+            )
+        )
 
 
 def _ordinal(run: RunInfo) -> int:

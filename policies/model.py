@@ -7,14 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
-from types import MappingProxyType
 
 CLEAN = "CLEAN"
 UNSCANNABLE = "UNSCANNABLE"
 BUILT_IN_CLASSES = ("PHI", "NPI", "PRIVILEGED", "TRADE_SECRET", "CREDENTIALS", "PII", UNSCANNABLE, CLEAN)
 CLASS_NAME = re.compile(r"[A-Z][A-Z0-9_]{0,39}")
-
-NO_FACTS: Mapping[str, bool | int | str] = MappingProxyType({})
 
 
 class Lane(StrEnum):
@@ -45,10 +42,10 @@ class Endpoint:
     ca_file: str = ""
     secret: str = ""
     revision: str = ""
-    facts: Mapping[str, bool | int | str] = field(default_factory=lambda: NO_FACTS)
+    facts: Mapping[str, bool | int | str] = field(default_factory=dict)
     evidence_link: str = ""
     review_by: date | None = None
-    settings: Mapping[str, bool | int | float | str] = field(default_factory=lambda: NO_FACTS)
+    settings: Mapping[str, bool | int | float | str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +63,7 @@ class Decision:
     rule: str
     policy_hash: str
     detectors_hash: str
-    cloud_requires: Mapping[str, bool | int | str] = field(default_factory=lambda: NO_FACTS)
+    cloud_requires: Mapping[str, bool | int | str] = field(default_factory=dict)
     partial: bool = False
     inherited: tuple[str, ...] = ()
     reason: str = ""

@@ -79,6 +79,8 @@ def _files(current: pa.Table, results: Path) -> list[str]:
 def _copy(wanted: pa.Table, files: list[str], part: Path, kind: ExportFormat) -> int:
     with duckdb.connect(config={"autoinstall_known_extensions": False, "autoload_known_extensions": False}) as connection:
         connection.execute("SET TimeZone = 'UTC'")
+        # What does not fit memory is spilled: beside the private copy, not into a folder of the working directory.
+        connection.execute(f"SET temp_directory = {_quoted(str(part.parent))}")
         connection.register("wanted", wanted)
         listed = f"[{', '.join(map(_quoted, files))}]"
         connection.execute(_COPY.substitute(files=listed, target=_quoted(str(part)), options=_COPY_OPTIONS[kind]))

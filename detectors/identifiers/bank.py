@@ -32,6 +32,7 @@ def detectors() -> tuple[Detector, ...]:
             recognizer=predefined("AbaRoutingRecognizer"),
             entities={"ABA_ROUTING_NUMBER": "ABA_ROUTING_NUMBER"},
             candidates=r"(?<![\w-])[0-3678]\d{3}-?\d{4}-?\d(?![\w-])",
+            digits=9,
             context=("routing", "aba", "rtn", "bank", "wire", "ach", "transit"),
             needs_context=True,
         ),

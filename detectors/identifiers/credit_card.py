@@ -42,6 +42,7 @@ def detectors() -> tuple[Detector, ...]:
             recognizer=predefined("CreditCardRecognizer"),
             entities={"CREDIT_CARD": "CREDIT_CARD"},
             candidates=CANDIDATES,
+            digits=13,
             refuse=lambda value: published(value) or not luhn(digits_of(value)),
         ),
         labelled_detector("CREDIT_CARD", LABELS, r"\d(?:[ -]?\d){11,18}", score=0.8, verify=_card),

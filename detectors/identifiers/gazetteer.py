@@ -1,4 +1,4 @@
-"""Given names and surnames of the US census (package `names`), given names it lacks (`given_names.txt`), and which of them are everyday words.
+"""Given names and surnames of the US census (package `names`), given names it lacks, and which of them are everyday words.
 
 Loaded once, when the first text arrives. All names are in lower case.
 """

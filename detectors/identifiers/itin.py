@@ -11,5 +11,6 @@ def detector() -> Detector:
         recognizer=predefined("UsItinRecognizer"),
         entities={"US_ITIN": "US_ITIN"},
         candidates=r"(?<![\w-])9\d{2}[- ]?\d{2}[- ]?\d{4}(?![\w-])",
+        digits=9,
         context=("itin", "taxpayer", "tin", "tax", "individual", "irs"),
     )

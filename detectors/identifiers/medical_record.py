@@ -37,6 +37,7 @@ def detectors() -> tuple[Detector, ...]:
             recognizer=predefined("UsMbiRecognizer"),
             entities={"US_MBI": "US_MBI"},
             candidates=r"(?<![\w-])\d[AC-HJKMNP-RT-Y][0-9AC-HJKMNP-RT-Y]\d-?[AC-HJKMNP-RT-Y][0-9AC-HJKMNP-RT-Y]\d-?[AC-HJKMNP-RT-Y]{2}\d{2}(?![\w-])",
+            digits=5,
             context=("medicare", "mbi", "beneficiary", "member", "patient", "insurance", "id", "cms"),
         ),
     )

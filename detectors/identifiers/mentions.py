@@ -20,8 +20,15 @@ AGE = re.compile(r"[,(] ?(?:aged? )?[1-9]\d?(?:,|\)|\.(?!\d)| who\b| was\b| is\b
 BORN = listed("born b dob")
 REACH = 70
 PLACE_WORDS = listed("the a an in at near from")
+OPENING = re.compile(r"(?:^|[.!?:;\n])$")
+"""What stands before the first word of a sentence: its capital says nothing."""
+BEFORE_PLACES = listed(
+    "lake mount mt fort ft port cape saint st san santa prince princess king queen lord lady pope sir new north south in at"
+)
+FAMILY = re.compile(rf"\b[Tt]he[ \t](?P<name>[{CAPITAL}][a-z]{{3,20}}s)\b(?!'|[ \t][{CAPITAL}])")
 AFTER_NAME = re.compile(
-    r"(?:'s)?[ \t-]{1,2}(?:[A-Z]|disease|syndrome|sign|score|test|scale|criteria|classification|procedure|palsy|cells?\b|lung|county|and Co|& )"
+    r"(?:'s)?[ \t-]{1,2}(?:[A-Z]|disease|syndrome|sign|score|test|scale|criteria|classification|procedure|palsy|cells?\b|lung|county|"
+    r"and Co|& )"
 )
 
 SOMEBODY = listed(
@@ -34,7 +41,8 @@ SOMEBODY = listed(
 NAMING = frozenset({"surname", "named"})
 """Whatever follows these is a name."""
 DOINGS = listed(
-    "attended presented complains complained denies lives lived lost strained rang phoned wants hopes picked slipped fell suffered collapsed "
+    "attended presented complains complained denies lives lived lost strained rang phoned wants hopes picked slipped fell suffered "
+    "collapsed "
     "died understands slept cried drank smokes earns owes retired retires injured fainted vomited weighs limps stays sleeps eats drinks "
     "attends misses banks earned borrowed repaid disputes paid signed refused declined dreads weeps walks"
 )
@@ -56,6 +64,7 @@ def mentions(text: Normalized, names: Gazetteer) -> Iterator[Span]:
     yield from _acting(text, names)
     yield from _aged(text, names)
     yield from _alone(text, names)
+    yield from _families(text, names)
 
 
 def _introduced(text: Normalized, names: Gazetteer) -> Iterator[Span]:
@@ -69,7 +78,7 @@ def _introduced(text: Normalized, names: Gazetteer) -> Iterator[Span]:
 
 def _believed(word: str, name: str, *, heading: bool, names: Gazetteer) -> bool:
     """A capitalised role may be part of a heading ("Patient Relations"), so there the first word must be a known given name."""
-    if heading and name.split()[0].lower() not in names.strong_given:
+    if heading and name.split(maxsplit=1)[0].lower() not in names.strong_given:
         return False
     return (word in NAMING and not NEVER & set(name.lower().split())) or _plausible(name, names)
 
@@ -98,6 +107,16 @@ def _pair_before(text: Normalized, end: int, names: Gazetteer) -> Iterator[Span]
         yield (low + start, low + stop), 0.65
 
 
+def _families(text: Normalized, names: Gazetteer) -> Iterator[Span]:
+    """The "Vandermeers": a surname in the plural, where the plural is no word or name of its own."""
+    if "the" not in text.vocabulary:
+        return
+    for match in FAMILY.finditer(text.text):
+        word = match.group("name").lower()
+        if word[:-1] in names.strong_surnames and word[:-1] not in names.given and word not in names.ambiguous:
+            yield match.span("name"), 0.55
+
+
 def _plausible(name: str, names: Gazetteer) -> bool:
     """Not a day, a place or a thing: no word of it is an everyday word, and one name alone must be a known one."""
     words = [word.strip(".").lower().removesuffix("'s") for word in name.split()]
@@ -118,7 +137,10 @@ def _alone(text: Normalized, names: Gazetteer) -> Iterator[Span]:
                 continue
             before = text.text[max(0, start - 32) : start]
             previous = before.rsplit(None, 1)[-1:] if before.endswith((" ", "\t")) else []
-            if previous and (previous[0][0].isupper() or previous[0] in PLACE_WORDS):
+            opening = (
+                previous and OPENING.search(before[: -len(previous[0]) - 1].rstrip(" \t")) and previous[0].lower() not in BEFORE_PLACES
+            )
+            if previous and (previous[0][0].isupper() or previous[0] in PLACE_WORDS) and not opening:
                 continue
             if AFTER_NAME.match(text.text, end):
                 continue

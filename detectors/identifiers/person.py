@@ -140,17 +140,21 @@ def _pair(text: str, tokens: list[tuple[str, int, int]], index: int, names: Gaze
 def _is_name(first: str, last: str, names: Gazetteer) -> bool:
     given, surname = _plain(first), _plain(last)
     parts = [part for part in surname.split("-") if len(part) > 2]  # noqa: PLR2004 - "Al-", "Wi-Fi"
-    double = len(parts) > 1 and "-" in last.strip("-") and last.split("-")[-1][:1].isupper()
+    double = len(parts) > 1 and "-" in last.strip("-") and last.rsplit("-", maxsplit=1)[-1][:1].isupper()
+    known_double = double and any(part in names.surnames for part in parts)
     if len(given) == 1:
-        return double and any(part in names.surnames for part in parts) or surname in names.strong_surnames
+        return known_double or surname in names.strong_surnames
     if f"{given} {surname}" in COMPANIES or surname in NOT_SURNAME or len(surname) < 2 or first.endswith("'s"):  # noqa: PLR2004
         return False
     if first.isupper() and last.isupper() and len(first) > 1:
         return given in names.strong_given and surname in names.surnames and surname not in names.ambiguous
-    if last.isupper() and len(surname) <= 4:  # noqa: PLR2004 - an abbreviation
-        return False
-    if double and any(part in names.surnames for part in parts):
+    if known_double:
         return given not in names.ambiguous and given not in NOT_NAMES and given not in NOT_SURNAME
+    return not (last.isupper() and len(surname) <= 4) and _listed(given, surname, names)  # noqa: PLR2004 - not an abbreviation
+
+
+def _listed(given: str, surname: str, names: Gazetteer) -> bool:
+    """Whether the lists make these a name: an unknown surname needs a given name that is hardly ever another word."""
     if surname in names.surnames:
         return given in names.common_given or (given in names.given and surname not in names.ambiguous)
     return given in names.strong_given and surname not in names.ambiguous and len(surname) > 2  # noqa: PLR2004

@@ -45,7 +45,7 @@ def possible(value: str) -> bool:
 def detectors() -> tuple[Detector, ...]:
     """By shape, by country code, by label."""
     return (
-        pattern_detector("PHONE_NUMBER", NORTH_AMERICAN, name="phone_number", score=0.75),
-        pattern_detector("PHONE_NUMBER", INTERNATIONAL, name="phone_number_international", score=0.7, verify=possible),
+        pattern_detector("PHONE_NUMBER", NORTH_AMERICAN, name="phone_number", score=0.75, digits=10),
+        pattern_detector("PHONE_NUMBER", INTERNATIONAL, name="phone_number_international", score=0.7, verify=possible, digits=7),
         labelled_detector("PHONE_NUMBER", LABELS, LABELLED, verify=lambda value: SHORTEST <= len(digits_of(value)) <= LONGEST),
     )

@@ -36,7 +36,8 @@ STATE = (
     "SD|TN|TX|UT|VT|"
     "VA|WA|WV|WI|WY|PR|AA|AE|AP"
 )
-STATE_ZIP = rf"\b(?:{STATE})[ ,]{{1,3}}\d{{5}}(?:-\d{{4}})?(?![\w-])"
+STATES = frozenset(STATE.split("|"))
+STATE_ZIP = r"\b[A-Z]{2}[ ,]{1,3}\d{5}(?:-\d{4})?(?![\w-])"
 ZIP_LABELS = ("zip|zip code|zipcode|postal code|post code|postcode",)
 ADDRESS_LABELS = (
     "home address|street address|mailing address|residential address|address|resides at|residing at|lives at|property address",
@@ -49,8 +50,8 @@ def detectors() -> tuple[Detector, ...]:
     return (
         pattern_detector("STREET_ADDRESS", STREET, name="street_address", score=0.7),
         pattern_detector("STREET_ADDRESS", STREET_LINE, name="street_address_line", score=0.7),
-        pattern_detector("STREET_ADDRESS", BOX, name="post_box", score=0.7),
+        pattern_detector("STREET_ADDRESS", BOX, name="post_box", score=0.7, words=("box",)),
         labelled_detector("STREET_ADDRESS", ADDRESS_LABELS, ADDRESS, score=0.8),
-        pattern_detector("ZIP", STATE_ZIP, name="zip", score=0.8),
+        pattern_detector("ZIP", STATE_ZIP, name="zip", score=0.8, verify=lambda value: value[:2] in STATES, digits=5),
         labelled_detector("ZIP", ZIP_LABELS, r"\d{5}(?:-\d{4})?", score=0.8),
     )

@@ -12,6 +12,7 @@ def detectors() -> tuple[Detector, ...]:
             recognizer=predefined("UsNpiRecognizer"),
             entities={"US_NPI": "US_NPI"},
             candidates=r"(?<![\w-])[12]\d{3}[ -]?\d{3}[ -]?\d{3}(?![\w-])",
+            digits=10,
             context=("npi", "provider", "prescriber", "physician", "doctor", "dr", "clinic", "md", "referring", "attending", "rendering"),
             needs_context=True,
         ),
@@ -20,5 +21,6 @@ def detectors() -> tuple[Detector, ...]:
             recognizer=predefined("MedicalLicenseRecognizer"),
             entities={"MEDICAL_LICENSE": "DEA_NUMBER"},
             candidates=r"(?<!\w)[ABFGMPRabfgmpr][A-Za-z9]\d{7}(?!\w)",
+            digits=7,
         ),
     )

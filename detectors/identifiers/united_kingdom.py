@@ -12,6 +12,7 @@ def detectors() -> tuple[Detector, ...]:
             recognizer=predefined("NhsRecognizer"),
             entities={"UK_NHS": "UK_NHS"},
             candidates=r"(?<![\w-])\d{3}[- ]?\d{3}[- ]?\d{4}(?![\w-])",
+            digits=10,
             context=("nhs", "health", "patient", "gp", "hospital"),
             needs_context=True,
         ),
@@ -20,5 +21,6 @@ def detectors() -> tuple[Detector, ...]:
             recognizer=predefined("UkNinoRecognizer"),
             entities={"UK_NINO": "UK_NINO"},
             candidates=r"(?<![\w-])[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z] ?\d{2} ?\d{2} ?\d{2} ?[A-D](?![\w-])",
+            digits=6,
         ),
     )

@@ -15,7 +15,7 @@ TELLING = listed(
     "tell told show shown share shared forward forwarded circulate circulated mention mentioned discuss discussed leak leaked copied "
     " post posted mail trade talk put written quote quoted repeat whisper"
 )
-NEGATIONS = listed("don't not never nobody none mustn't shouldn't can't cannot without no")
+NEGATIONS = listed("don't not never nobody none mustn't shouldn't can't cannot no")
 HARMLESS = listed("forget hesitate fail only just hard worry if did didn't does doesn't could couldn't why has have had was were is are")
 REACH = 4
 PLAIN = Phrases.of(
@@ -33,6 +33,13 @@ PLAIN = Phrases.of(
         "until we announce|until it is announced|until the announcement|before we announce|before it is announced|until then nobody",
         "any leak|if this leaks|if it leaks|leaks out|get out|shred|delete this after|burn after|destroy after reading|no screenshots",
         "not in the shared|not in writing|in writing to the|not for circulation|not for wider|off the record|code name|codename",
+        "not a word|no idea that|they've no idea|delete this when|delete when read|no talking|no trading|in my safe",
+        "in the safe|sealed samples",
+        "do not publish|don't publish|not for publication|only i have|only we have|for the five of us",
+        "for the two of us|for you only|bid room",
+        "if they hear|if anyone asks|if somebody asks|can guess|will guess|don't let them see|must not see|must not know|mustn't know|hush",
+        "nothing is decided|not decided yet|before the open|insiders|unblinded|if they see|sees what|we can forget|outside the laboratory",
+        "outside the lab|outside the office|outside this email|outside this mail|sensitive until|hold until|top secret",
         "head start|tip our hand|show our hand|before they find out|before they know",
         "please do not trade|blackout|quiet period|do not circulate|don't circulate|mail it on|pass it on to nobody|keep it confidential",
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from detectors.detector import Detector
-from detectors.lines import is_heading, line_of
+from detectors.lines import LONGEST_HEADING, is_heading, line_of
 from detectors.markers.footer import in_footer
 from detectors.markers.marker import phrase_marker, question_marker
 from detectors.normalized import WORD, Normalized
@@ -32,7 +32,8 @@ WORK_PRODUCT = (
 )
 STANDING_WORDS = 14
 SAID_OF_THIS = re.compile(
-    r"\b(?:this|these|the following|the attached|the enclosed|what follows|below)\b[^.!?\n]{0,60}$|\b(?:treat|keep|consider|mark|marked|regard|"
+    r"\b(?:this|these|the following|the attached|the enclosed|what follows|below)\b[^.!?\n]{0,60}$|\b(?:treat|keep|consider|mark|"
+    r"marked|regard|"
     r"protected|stamped|labell?ed)\b[^.!?\n]{0,40}$"
 )
 # "The work product doctrine" is what judgments and articles discuss.
@@ -61,6 +62,16 @@ ADVICE = (
     "can we live with|indemnify them|please review the attached agreement|please review the contract",
     "legal analysis|legal research|legal strategy|litigation strategy|our arguments|our defences|our defenses|draft answer|draft reply",
     "comments on the brief|comments on the pleading|comments on the draft complaint|draft of the motion|draft brief",
+    "how exposed are|are we exposed|should i delete|what happens if they|what happens if we|can we close",
+    "can we fire|can we dismiss|can we let",
+    "do we need to notify|whether we need to notify|for your advice|per your instruction|worst they can do",
+    "a court could|a court would|a court might",
+    "without prejudice|make an offer before|his lawyer says|her lawyer says|their lawyer says|before i send this",
+    "weak spot|do not reply yourself",
+    "design around it|take a license|attorney notes|notes for counsel|barrister's note|counsel's note",
+    "solicitor's note|her advice is|his advice is",
+    "litigation file|opposing counsel|plaintiff's counsel will|our weak point|they have more to lose",
+    "call him as a witness|call her as a witness",
     "honest view|narrow the claim|narrow to the|limitation period",
 )
 NOT_ADVICE = re.compile(r"(?:not|nor|no|never|without)(?: \w+){0,4} $|(?:consult|contact|seek)(?: \w+){0,5} $")
@@ -69,13 +80,16 @@ PARTICIPANT = re.compile(
     r"(?i)\bl\.?l\.?p\b|\besq(?:uire|\.|\b)|\b(?:general|associate|assistant|deputy|senior|corporate|outside|in-house|litigation"
     r"|legal) counsel\b|\bcounsel\b"
     r"|\battorneys?\b|\blaw (?:firm|offices?|group|chambers)\b|[,&] ?[A-Z][\w'-]+ (?:&|and) (?:partners|associates)\b"
-    r"|& (?:partners|associates)\b|\blawyers?\b|\bsolicitors?\b|\blegal (?:department|dept|team|affairs|services|counsel)\b|\(legal\)|\blegal@|@[\w.-]{0,60}(?:law|legal|llp"
+    r"|& (?:partners|associates)\b|\blawyers?\b|\bsolicitors?\b|\blegal (?:department|dept|team|affairs|services|counsel)\b|\(legal\)|"
+    r"\blegal@|@[\w.-]{0,60}(?:law|legal|llp"
     r"|attorney|counsel|solicitor|advocat)[\w-]{0,30}\."
 )
 SIDES = TALKING - {"client", "client's"}
 SENTENCE = 200
 STOP = re.compile(r"[.!?;](?:\s|$)|\n\s*\n")
-SALUTATION = re.compile(r"(?i)(?:^|\n)[ \t>]{0,4}(?:hi|hello|dear|hey|to)[ \t,:]{1,2}(?:[\w.]{1,20} )?(?:legal|counsel|lawyers?|attorneys?|solicitors?)\b")
+SALUTATION = re.compile(
+    r"(?i)(?:^|\n)[ \t>]{0,4}(?:hi|hello|dear|hey|to)[ \t,:]{1,2}(?:[\w.]{1,20} )?(?:legal|counsel|lawyers?|attorneys?|solicitors?)\b"
+)
 SALUTATION_REACH = 3_000
 SIGNATURE_REACH = 80
 SIGNATURE_WORDS = 9
@@ -105,7 +119,11 @@ def _standing(text: Normalized, start: int, end: int) -> bool:
     if text.text[start:end].isupper() or is_heading(text, start, end):
         return True
     line = line_of(text.text, start)
-    if len(line.split()) <= STANDING_WORDS and line.strip(" \t>*#-[(_=\r").lower().startswith(text.lowered[start:end]):
+    if (
+        len(line) <= LONGEST_HEADING
+        and len(line.split()) <= STANDING_WORDS
+        and line.strip(" \t>*#-[(_=\r").lower().startswith(text.lowered[start:end])
+    ):
         return True
     return SAID_OF_THIS.search(text.lowered[max(0, start - 90) : start]) is not None or text.text[start - 1 : start] in {"[", "("}
 

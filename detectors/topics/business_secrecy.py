@@ -47,6 +47,15 @@ TERMS = {
     "came in at|against a plan|plan of|will miss|the quarter|miss by|short of plan|ahead of plan|profit warning|to the directors|"
     "preliminary numbers|flash": 0.25,
     "we close|close the plant|move the|jobs|one off|payback|works council|redundancies|steering group|relocation|job cuts": 0.2,
+    "we go in at|we'd accept|open at|walk at|leaves # percent|per unit|last time|below #|cost sheet|what we really pay|charges us|kickback|"
+    "running royalty|royalty|million down|# million|five million|they'll raise the price|raise the price|counterparty|the landlords": 0.2,
+    "parts epoxy|parts per|cured|cure|grafted|silane|polymer|copper|resin|epoxy|solvent|viscosity|mixing|tooling|the press|new press|"
+    "trial #|sample|samples|prototype run": 0.15,
+    "model features|features|threshold|what makes it work|makes it work|the order of these|fraud model|internal do not": 0.25,
+    "would open in|open in|spring #|summer #|leave|enter the market|site list|new sites|approached through|"
+    "different agent|shell company": 0.15,
+    "about # people|# people|cut # jobs|out by summer|reviewing all options|reduce staff|headcount plan|closure|divestment": 0.2,
+    "unblinded|beat placebo|arm beat|primary endpoint met|topline|move the stock|before the open|release on": 0.3,
     "top accounts|top twenty|top ten accounts|what each pays|who signs|customer file|succession file|our accounts|reseller|resellers": 0.25,
     "scoring|ranking|weights|heuristic|tuning|secret sauce|how we get|why we beat|patent people|before filing|invention": 0.2,
     "property of|not to be copied|company use|copies|copy # of|number # of|numbered copies|encrypted drive|deal room": 0.3,

@@ -80,8 +80,10 @@ TERMS = {
     "taken off|weaned|switched to|stopped her|stopped his|stepped down": 0.25,
     "# f|# m|#f|#m|f #|m #|#y|#yo|#y o|y o|inmate|claimant|the client|client is|client was|home visit|day #|# weeks|at # weeks|"
     "born # |gestation": 0.15,
-    "collected him|collected her|mum|mom|grandson|granddaughter|carer|roommate|on her own|on his own|carries|walking frame|wheelchair": 0.15,
-    "refused her|refused his|tolerated|consented|understands the|agreed to|regrets|withdrew|attending well|missed visit|did not attend|dna": 0.15,
+    "collected him|collected her|mum|mom|grandson|granddaughter|carer|roommate|on her own|on his own|carries|walking frame|"
+    "wheelchair": 0.15,
+    "refused her|refused his|tolerated|consented|understands the|agreed to|regrets|withdrew|attending well|missed visit|did not "
+    "attend|dna": 0.15,
     "ate|slept|washed and dressed|woke|drinking|eating|walked to|transfers with|settled|comfortable|tearful|cried|vomited": 0.15,
     "care plan|safety plan|treatment plan|session #|progress notes|intake|thought record|homework": 0.15,
     "please see|thank you for seeing|would see|grateful if you|dear colleague|many thanks for referring|kindly review|asked to see": 0.25,
@@ -92,6 +94,15 @@ TERMS = {
     "my consultant|my tablets|my dose|my operation|my stitches|my scan|my bloods": 0.35,
     "accession|acc|specimen|ordering clinician|impression|findings|comparison none|exam": 0.15,
     "child's name|health form|consent form|camp health|school nurse|school health|incident form|intake form|referral form": 0.2,
+    "chest went tight|went tight|sprayed under|until review|until reviewed|wants the|book a fitting|please book|need to be seen|"
+    "temperature of #|a temperature|red and hot|hot and swollen|jab|callback|call back|told to give|told by phone|repeat urgently": 0.25,
+    "his brother's|her brother's|suicide|does not want to wake|making herself sick|making himself sick|eating is worse|self harm|"
+    "begged|on the truck|off the truck|before work|drinking before|won't eat|not eating|not sleeping": 0.25,
+    "dialysis|line in her|line in his|new line|picc|sweating|grey|clammy|drooling|stridor|swallowed|bitten|stung|"
+    "choking|fell off|fell down": 0.25,
+    "insured|procedure|requested date|failed|conservative treatment|prior auth|preauth|surgeon": 0.12,
+    "mdt|case #|grade #|nodes|er negative|er positive|her2 positive|neoadjuvant|adjuvant|tumour board|tumor board|wants to keep": 0.3,
+    "baby of|mother told|father of a|mother of a|# year old girl|# year old boy|month old|in both ears|behind the ear": 0.3,
     "subject #|initials|overnight stay|follow up #|sequelae|rechallenge|outcome recovered": 0.15,
 }
 

@@ -33,8 +33,17 @@ CLINICAL = {
     "ulcer|crohn's|colitis|ibs|coeliac|celiac|hernia|haemorrhoids|hemorrhoids|stool test|stool|bowel|ascites|jaundice|jaundiced": 0.25,
     "fracture|fractured|broken hip|broken wrist|broken leg|broken arm|broken rib|sprain|sprained|dislocated|slipped disc": 0.2,
     "prolapse|protrusion|herniation|sciatica|scoliosis|stenosis|spinal|rotator cuff|meniscus|acl|gout|rheumatoid": 0.25,
+    "audiogram|hearing aid|hearing aids|tinnitus|khz|eardrum|grommets|deaf|ears|cochlear|vertigo": 0.2,
+    "beta blocker|blockers|nitro|gtn|ace inhibitor|angina|bypass surgery|pacemaker|defibrillator|stress test|chest tight|cholesterol": 0.25,
+    "ductal|lobular|er negative|er positive|her2|nodes|grade #|neoadjuvant|oncology|mastectomy|lumpectomy|psa|gleason|colposcopy": 0.25,
+    "eating disorder|making herself sick|drinking problem|self harm|suicide|suicidal|crisis line|psych ward|sectioned|detained": 0.25,
+    "button battery|poison|poisoning|poison control|stridor|drooling|choking|swallowed a|bitten by|rabies|tetanus|"
+    "yellow fever|malaria": 0.2,
+    "heel prick|newborn screen|paeds|pediatrics|paediatrics|nicu|jaundice|tongue tie|growth chart|centile|failure to thrive": 0.25,
+    "cortisone|injections|arthroplasty|knee replacement|hip replacement|physical therapy|meniscus|splint|cast|orthotic|brace": 0.2,
     "autism|autistic|adhd|dyslexia|down's|down syndrome|cerebral palsy|spina bifida|learning disability|special needs": 0.2,
-    "schizophrenia|psychosis|psychotic|bipolar|hearing voices|suicidal|suicide|overdose|overdosed|phq|phq #|gad #|anorexia|bulimia|ptsd": 0.3,
+    "schizophrenia|psychosis|psychotic|bipolar|hearing voices|suicidal|suicide|overdose|overdosed|phq|phq #|gad #|anorexia|bulimia|"
+    "ptsd": 0.3,
     "withdrawing|detox|relapse group|sober|drank|alcohol|heroin|methadone|cocaine|opioid|cows #|audit c|smoker": 0.15,
     "pregnant|pregnancy|weeks pregnant|trimester|antenatal|postnatal|postpartum|lochia|breastfeeding|miscarried|miscarriage|midwife": 0.25,
     "ivf|embryo|embryos|blastocyst|fertilised|fertilized|egg retrieval|eggs|ovulation|fertility|sperm|hysterectomy|menopause|hrt": 0.2,

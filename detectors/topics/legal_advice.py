@@ -42,6 +42,16 @@ TERMS = {
     "unlawful|illegal|lawful|legality|legally|violate|violates|violation|comply|compliance|antitrust|challenge|eminent domain|"
     "research the|constitutional|preempt|rights under|force majeure": 0.15,
     "punishment for|retaliation|wrongful|dismissal|you can let|warnings|investigation|whistleblower|discrimination|harassment": 0.15,
+    "go to court|goes to court|take us to court|taken to court|day in court|court could|court would|court might|could see it otherwise|"
+    "worst they can do|they can terminate|terminate|audit right|no right to|right to copy|refuse that|without prejudice|before the hearing|"
+    "make an offer|barrister's|solicitor's|lawyer says|lawyers say|his lawyer|her lawyer|their lawyer|our lawyer|my lawyer": 0.25,
+    "how exposed|are we exposed|should i delete|should i send|before i send|what happens if|can we close|can we fire|can we let|can we use|"
+    "do we need to notify|whether we need to|need to notify|need something i can tell|tell the board|what do you think": 0.2,
+    "prep of|weak spot|should say|guess about|rattle him|rattle her|litigation file|attorney notes|notes for counsel|as a witness|"
+    "call as a witness|cross examine|cross examination|on the stand|under oath": 0.25,
+    "infringes|design around|take a license|non infringement|freedom to operate|your instruction|per your instruction|deputy gc|gc|clo|"
+    "inside counsel|in house counsel|for your advice|treat this as": 0.2,
+    "let us write|do not reply yourself|don't reply|say nothing|put nothing|nothing in writing|we can defend|defensible|hold harmless": 0.2,
     "file note|call w client|client says|client says that|client should|told them not to|memo to file|the file|our client|the client": 0.25,
     "if they|if you|before they|unless they|until they|let's not|don't comment|please don't|don't touch|don't sign|don't answer": 0.1,
 }

@@ -63,10 +63,29 @@ TERMS = {
     "owes|owe|i owe|owed|borrowed|lend|lent|repay|repayment|installment|instalment|rent at|my landlord|her landlord|his landlord": 0.2,
     "application|approved|approval|eligible|qualify|qualified|verification|verify": 0.1,
     "usd|dollars|eur|gbp": 0.05,
+    # words people use about somebody's money
+    "on the cards|maxed out|store card|co signer|cosigner|cosigned|combined gross|bonus|pay down|paying off|"
+    "paid off|can't pay|can't afford|"
+    "cannot pay|cannot afford|behind with|behind on|months behind|days overdue|put on hold|payment plan|offer a plan|debt to income": 0.3,
+    "garnish|garnished|writ|disposable pay|withhold # percent|creditor|creditors|levy|child support|alimony|bailiff|repossess|evicted|"
+    "eviction|default judgment|insolvent|insolvency|debt collector|disability checks|benefits stopped|food stamps": 0.3,
+    "my accounts|both of my accounts|close my account|close the account|new bank|my bank|her bank|his bank|"
+    "their bank|my savings|her savings|"
+    "his savings|our savings|life savings|my pension|her pension|his pension|my wages|her wages|his wages|my debts": 0.35,
+    "margin loan|sell all of|shares of|his shares|her shares|my shares|proceeds|cost basis|capital gains|warned about the tax|inherits|"
+    "inherited|inheritance|probate|heir|heirs|will leaves|trustee|power of attorney|dividend paid to": 0.2,
+    "pawn|pawned|advanced #|redeemed|ticket #|advance on|cash loan|wire #|remittance|money order|western union|cashier's check|"
+    "checks returned|returned check|bad check": 0.25,
+    "adjusted gross|family contribution|financial need|need based|full grant|tuition paid|scholarship|parents' income|fafsa|stipend": 0.25,
+    "with us since|payments late|late on the|claims for|claimed for|paid #|settled for|water claim|theft claim|home and auto|rate class|"
+    "surcharge|at fault": 0.15,
+    "co pay|pays # a month|paid weekly|paid monthly|hourly|per hour|gross|net|commission|severance|raise|pay rise|salary band": 0.12,
+    "ceiling|afford|budget|bungalow|down on the house|appraisal|equity in|second mortgage|lien on|closing date|pre qualified": 0.15,
 }
 
 CONSUMER = ONE_PERSON | listed(
-    "your yours you you're you've customer borrower applicant cardholder debtor guarantor policyholder payee landlord executor insured taxpayer "
+    "your yours you you're you've customer borrower applicant cardholder debtor guarantor policyholder payee landlord executor "
+    "insured taxpayer "
     "member employee holder depositor policyholder's applicant's employee's"
 )
 MONEY_ENOUGH = 0.15

@@ -12,6 +12,7 @@ ONE_PERSON = listed(
 """Singular and particular. "Patients", "they" and "people" are not here: research speaks of them. "Your" is not: leaflets do."""
 
 TALKING = listed(
-    "i i'd i'll i'm i've me my we we'd we'll we're we've us our ours you you'd you'll you're you've your yours let's client client's counsel's legal's"
+    "i i'd i'll i'm i've me my we we'd we'll we're we've us our ours you you'd you'll you're you've your yours let's client client's "
+    "counsel's legal's"
 )
 """The two sides of a conversation: who asks and who advises."""

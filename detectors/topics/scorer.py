@@ -6,7 +6,7 @@ term counts once per window however often it is repeated. The score of a text is
 wherever they begin (so head and tail count alike, and one page in a thousand is enough). Nothing subtracts (invariant 9).
 
 Two refinements. *Near a person*: a topic may say whose presence makes its terms personal ("she", "my", "Mr"): every term with such a
-word within `NEARBY` words counts once more. *Density*: terms in sixty words in a row say more than the same in half a page; so windows
+word within `NEARBY` words counts once more. *Density*: terms in sixty words in a row say more than the same in twice as many; so windows
 of two sizes are tried, and text around a passage can never lower its score.
 """
 
@@ -23,14 +23,14 @@ from detectors.document import Evidence
 from detectors.normalized import Normalized
 from detectors.phrases import Phrases
 
-WINDOW = 250
-"""Words: about half a page. Short enough that a paragraph in a long report stands out, long enough for a whole letter."""
+WINDOW = 120
+"""Words: a long paragraph or a short letter; longer windows let the pieces of a digest add up."""
 DENSE = 60
 DENSITY = 1.35
 """A window of so many words weighs so much more: a paragraph, or a short message."""
 WEAK = -math.log1p(-0.2)
-MOST_WEAK = -math.log1p(-0.3)
-"""Terms under 0.2 are ordinary words: all of them together count as one term of 0.3, so that long talk alone proves nothing."""
+MOST_WEAK = -math.log1p(-0.2)
+"""Terms under 0.2 are ordinary words: all of them together count as one term of 0.2, so that long talk alone proves nothing."""
 NEARBY = 12
 STRONG, FAINT, BESIDE = range(3)
 FEWEST = 3

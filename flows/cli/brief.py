@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -65,24 +65,33 @@ def classes_of(entry: Mapping[str, Any]) -> str:
 
 def told(entry: Mapping[str, Any]) -> str:
     """What one entry says, in a line."""
-    match entry["event"]:
-        case "decided":
-            lanes = " or ".join(entry["lanes"] or ()) or "held"
-            return f"{classes_of(entry) or 'no class'} → {lanes}, by {entry['rule']} of policy {_cut(entry['policy_hash'], ID_DIGITS)}"
-        case "assigned":
-            return f"{entry['endpoint']} ({entry['lane']}): {entry['reason']}"
-        case "cleared":
-            size = f"{entry['payload_bytes']} bytes to {entry['endpoint']}, attempt {entry['attempt']}"
-            return f"{size}, clearance {_cut(entry['clearance_id'], ID_DIGITS)}"
-        case "submitting":
-            return f"to {entry['endpoint']} in {_cut(entry['intent_id'], ID_DIGITS)}, spends clearance {_cut(entry['clearance_id'], ID_DIGITS)}"
-        case "completed":
-            return f"{entry['result_file']} row {entry['result_row']}, by {entry['model'] or entry['endpoint']}"
-        case "overridden" | "rescanned" | "reviewed" | "lookback":
-            return f"{entry['before'] or '·'} → {entry['after'] or '·'}: {entry['reason'] or ''}"
-        case _:
-            said = dict.fromkeys(entry[name] for name in ("endpoint", "error_code", "reason", "detail_code", "state", "provider_job_id"))
-            return ", ".join(value for value in said if value and value != entry["event"])
+    tell = _TOLD.get(entry["event"])
+    if tell is not None:
+        return tell(entry)
+    said = dict.fromkeys(entry[name] for name in ("endpoint", "error_code", "reason", "detail_code", "state", "provider_job_id"))
+    return ", ".join(value for value in said if value and value != entry["event"])
+
+
+def _decided(entry: Mapping[str, Any]) -> str:
+    lanes = " or ".join(entry["lanes"] or ()) or "held"
+    return f"{classes_of(entry) or 'no class'} → {lanes}, by {entry['rule']} of policy {_cut(entry['policy_hash'], ID_DIGITS)}"
+
+
+def _changed(entry: Mapping[str, Any]) -> str:
+    return f"{entry['before'] or '·'} → {entry['after'] or '·'}: {entry['reason'] or ''}"
+
+
+_TOLD: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
+    "decided": _decided,
+    "assigned": lambda entry: f"{entry['endpoint']} ({entry['lane']}): {entry['reason']}",
+    "cleared": lambda entry: f"{entry['payload_bytes']} bytes to {entry['endpoint']}, clearance {_cut(entry['clearance_id'], ID_DIGITS)}",
+    "submitting": lambda entry: f"to {entry['endpoint']}, attempt {entry['attempt']}, clearance {_cut(entry['clearance_id'], ID_DIGITS)}",
+    "completed": lambda entry: f"{entry['result_file']} row {entry['result_row']}, by {entry['model'] or entry['endpoint']}",
+    "overridden": _changed,
+    "rescanned": _changed,
+    "reviewed": _changed,
+    "lookback": _changed,
+}
 
 
 def _cut(value: str | None, digits: int) -> str | None:

@@ -36,7 +36,7 @@ def list_held(reason: str | None, ledger: Path, fmt: str) -> None:
 def retry(
     *, records: tuple[str, ...], reason: str | None, everything: bool, failed: bool, actor: str, ledger: Path, keys: Path | None
 ) -> int:
-    """Release RECORDS (record ids, or beginnings that name one), so that the next run of their job takes them again, under the policy of that day."""
+    """Release RECORDS (ids, or beginnings of ids), so that the next run of their job takes them again, under the policy of that day."""
     from flows.holding import release  # noqa: PLC0415
 
     if not (records or reason or everything):

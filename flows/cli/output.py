@@ -20,7 +20,7 @@ FOLDED_TO = 20
 
 
 def show(table: Any, fmt: str, *, spare: Sequence[str] = ()) -> None:
-    """Print an Arrow table; nothing found is said on stderr, so that a pipe gets only data. spare: columns a narrow terminal can do without."""
+    """Print an Arrow table; nothing found is said on stderr, so that a pipe gets only data. spare: columns to drop where it is narrow."""
     if fmt == "parquet":
         import pyarrow.parquet as pq  # noqa: PLC0415 - heavy; only where it is asked for
 
@@ -60,8 +60,9 @@ def _flat(table: Any) -> Any:
 
 def _rich(table: Any, spare: Sequence[str]) -> None:
     """As a table where it fits, folding texts, else one block a row: thirty narrow columns are read by nobody."""
+    from rich.box import SIMPLE_HEAD  # noqa: PLC0415
     from rich.console import Console  # noqa: PLC0415
-    from rich.table import Table, box  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
 
     # The terminal's width; COLUMNS, where somebody set it; and for a pipe, which has none, enough for every table here.
     width = shutil.get_terminal_size((PIPE_WIDTH, 24)).columns
@@ -73,7 +74,7 @@ def _rich(table: Any, spare: Sequence[str]) -> None:
         if _sum(needed) > console.width:
             needed.pop(name, None)
     if _sum(needed) <= console.width:
-        shown = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+        shown = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
         for name in needed:
             numeric = _is_numeric(table.schema.field(name))
             shown.add_column(name, justify="right" if numeric else "left", overflow="fold", no_wrap=name not in FOLDED)

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from sinks.ledger.reader import reading
 from sinks.ledger.segments import Ledger
+from sinks.ledger.shares import ask_by_share
 
 _VIEWS = ("intents", "record_states", "runs")
 
@@ -44,9 +45,10 @@ def explicit_rows(ledger: Ledger | Path, run_id: str) -> pa.Table:
     Columns: record_id, status (held or failed), error_code (the reason code), data_classes, lane, endpoint, template_hash, model, revision,
     tokens_in, tokens_out, cost_usd, finish_reason.
     """
-    with reading(ledger, _VIEWS, run_id=run_id) as reader:
-        return reader.table(
-            """
+    return ask_by_share(
+        ledger,
+        _VIEWS,
+        """
             SELECT s.record_id, CASE s.state WHEN 'failed' THEN 'failed' ELSE 'held' END AS status,
                    coalesce(s.error_code, s.reason, CASE s.state WHEN 'ambiguous' THEN 'ambiguous_hand_over' END, 'unknown') AS error_code,
                    s.data_classes, s.lane, s.endpoint, r.template_hash,
@@ -54,6 +56,6 @@ def explicit_rows(ledger: Ledger | Path, run_id: str) -> pa.Table:
             FROM record_states s LEFT JOIN runs r ON r.run_id = s.run_id
             LEFT JOIN entries e ON e.seq = s.seq AND e.event = s.state
             WHERE s.state IN ('failed', 'held', 'ambiguous')
-            ORDER BY s.record_id
-            """
-        )
+            """,
+        run_id=run_id,
+    ).sort_by("record_id")

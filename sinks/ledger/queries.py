@@ -19,6 +19,9 @@ import pyarrow.compute as pc
 
 from sinks.ledger.reader import reading
 from sinks.ledger.segments import Ledger
+from sinks.ledger.shares import ask_by_share
+
+_STATES = ("intents", "record_states")
 
 AMBIGUOUS_REASON = "ambiguous_hand_over"
 """The reason of a held row that stands for an ambiguous hand-over."""
@@ -87,11 +90,11 @@ def _state(row: dict[str, Any]) -> RecordState:
     return RecordState(**{**row, "data_classes": tuple(row["data_classes"] or ())})
 
 
-def run_state(ledger: Ledger | Path, run_id: str, *, since_segment: int = 1) -> RecordStates:
+def run_state(ledger: Ledger | Path, run_id: str) -> RecordStates:
     """How far every record of the run has come."""
     columns = ", ".join(one.name for one in fields(RecordState))
-    with reading(ledger, ("intents", "record_states"), run_id=run_id, since_segment=since_segment) as reader:
-        return RecordStates(reader.table("SELECT * FROM record_states ORDER BY record_id").select(columns.split(", ")))
+    table = ask_by_share(ledger, _STATES, f"SELECT {columns} FROM record_states", run_id=run_id)  # noqa: S608 - our own column names
+    return RecordStates(table.sort_by("record_id"))
 
 
 class Completed:
@@ -113,20 +116,21 @@ class Completed:
 
 def completed_before(ledger: Ledger | Path, job: str, *, run_id: str | None = None) -> Completed:
     """The latest completion of each record in the runs of a job. `run_id`: a run to leave out, usually the one that asks."""
-    with reading(ledger, ("intents", "record_states", "runs")) as reader:
-        return Completed(
-            reader.table(
-                """
-                SELECT s.record_id, coalesce(arg_max(s.document_hmac, s.seq), '') AS document_hmac,
-                       coalesce(arg_max(r.template_hash, s.seq), '') AS template_hash
-                FROM record_states s JOIN runs r ON r.run_id = s.run_id
-                WHERE r.job = $job AND s.state = 'completed' AND s.run_id IS DISTINCT FROM $run_id
-                GROUP BY s.record_id
-                """,
-                job=job,
-                run_id=run_id,
-            )
+    return Completed(
+        ask_by_share(
+            ledger,
+            (*_STATES, "runs"),
+            """
+            SELECT s.record_id, coalesce(arg_max(s.document_hmac, s.seq), '') AS document_hmac,
+                   coalesce(arg_max(r.template_hash, s.seq), '') AS template_hash
+            FROM record_states s JOIN runs r ON r.run_id = s.run_id
+            WHERE r.job = $job AND s.state = 'completed' AND s.run_id IS DISTINCT FROM $leave_out
+            GROUP BY s.record_id
+            """,
+            job=job,
+            leave_out=run_id,
         )
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,22 +152,30 @@ class OpenIntent:
     record_ids: tuple[str, ...] = field(repr=False)
 
 
-def open_intents(ledger: Ledger | Path, run_id: str | None = None, *, since_segment: int = 1) -> list[OpenIntent]:
-    """The hand-overs whose records are still out, oldest first; of one run, or of all. since_segment: only those begun from there on."""
-    with reading(ledger, ("intents", "record_states"), run_id=run_id, since_segment=since_segment) as reader:
+def open_intents(ledger: Ledger | Path, run_id: str | None = None) -> list[OpenIntent]:
+    """The hand-overs whose records are still out, oldest first; of one run, or of all."""
+    owing = ask_by_share(
+        ledger,
+        _STATES,
+        """
+        SELECT DISTINCT s.intent_id FROM record_states s JOIN intents i ON i.intent_id = s.intent_id
+        WHERE s.state IN ('submitting', 'submitted', 'ambiguous') OR (s.state = 'held' AND i.state = 'ambiguous')
+        """,
+        run_id=run_id,
+    )["intent_id"].unique()
+    if not len(owing):
+        return []
+    with reading(ledger, ("intents",), run_id=run_id, about=owing.to_pylist()) as reader:
         rows = reader.table(
             """
-            WITH owing AS (
-                SELECT DISTINCT s.intent_id FROM record_states s JOIN intents i ON i.intent_id = s.intent_id
-                WHERE s.state IN ('submitting', 'submitted', 'ambiguous') OR (s.state = 'held' AND i.state = 'ambiguous')
-            )
             SELECT i.intent_id, any_value(i.run_id) AS run_id, any_value(i.endpoint) AS endpoint, any_value(i.attempt) AS attempt,
                    any_value(i.state) AS state, any_value(i."at") AS "at", any_value(i.provider_job_id) AS provider_job_id,
                    any_value(i.shard_hmac) AS shard_hmac, list(e.record_id ORDER BY e.seq) AS record_ids
-            FROM intents i SEMI JOIN owing o ON o.intent_id = i.intent_id
-            JOIN entries e ON e.intent_id = i.intent_id AND e.event = 'submitting'
+            FROM intents i JOIN entries e ON e.intent_id = i.intent_id AND e.event = 'submitting'
+            WHERE list_contains($owing, i.intent_id)
             GROUP BY i.intent_id ORDER BY min(i.seq)
-            """
+            """,
+            owing=owing.to_pylist(),
         )
     return [OpenIntent(**{**row, "record_ids": tuple(row["record_ids"])}) for row in rows.to_pylist()]
 
@@ -205,18 +217,20 @@ class RunCounts:
 
 def run_counts(ledger: Ledger | Path, run_id: str) -> RunCounts:
     """Count the documents that the run has entries about."""
-    with reading(ledger, ("intents", "record_states"), run_id=run_id) as reader:
-        (row,) = reader.table(
-            """
-            SELECT count(*) AS documents,
-                   count(*) FILTER (state = 'completed') AS results,
-                   count(*) FILTER (state IN ('held', 'ambiguous')) AS held,
-                   count(*) FILTER (state = 'failed') AS failed,
-                   count(*) FILTER (state NOT IN ('completed', 'held', 'ambiguous', 'failed')) AS pending
-            FROM record_states
-            """
-        ).to_pylist()
-    return RunCounts(**row)
+    shares = ask_by_share(
+        ledger,
+        _STATES,
+        """
+        SELECT count(*) AS documents,
+               count(*) FILTER (state = 'completed') AS results,
+               count(*) FILTER (state IN ('held', 'ambiguous')) AS held,
+               count(*) FILTER (state = 'failed') AS failed,
+               count(*) FILTER (state NOT IN ('completed', 'held', 'ambiguous', 'failed')) AS pending
+        FROM record_states
+        """,
+        run_id=run_id,
+    )
+    return RunCounts(**{name: int(pc.sum(shares[name]).as_py()) for name in shares.column_names})
 
 
 NOWHERE: Mapping[str, int] = MappingProxyType({"local": 0, "cloud": 0, "held": 0, "pending": 0})
@@ -227,20 +241,22 @@ def class_counts(ledger: Ledger | Path, run_id: str) -> dict[str, dict[str, int]
 
     Documents that were never judged, because they have no readable text, have no class and are not in it.
     """
-    with reading(ledger, ("intents", "record_states"), run_id=run_id) as reader:
-        rows = reader.table(
-            """
-            SELECT data_class, destination, count(*) AS documents FROM (
-                SELECT unnest(data_classes) AS data_class,
-                       CASE WHEN state = 'completed' THEN coalesce(lane, 'cloud')
-                            WHEN state = 'failed' THEN coalesce(lane, 'held')
-                            WHEN state IN ('held', 'ambiguous') THEN 'held'
-                            ELSE 'pending' END AS destination
-                FROM record_states)
-            GROUP BY ALL ORDER BY data_class
-            """
-        ).to_pylist()
+    rows = ask_by_share(
+        ledger,
+        _STATES,
+        """
+        SELECT data_class, destination, count(*) AS documents FROM (
+            SELECT unnest(data_classes) AS data_class,
+                   CASE WHEN state = 'completed' THEN coalesce(lane, 'cloud')
+                        WHEN state = 'failed' THEN coalesce(lane, 'held')
+                        WHEN state IN ('held', 'ambiguous') THEN 'held'
+                        ELSE 'pending' END AS destination
+            FROM record_states)
+        GROUP BY ALL
+        """,
+        run_id=run_id,
+    ).sort_by("data_class")
     counts: dict[str, dict[str, int]] = {}
-    for row in rows:
-        counts.setdefault(row["data_class"], dict(NOWHERE))[row["destination"]] = row["documents"]
+    for row in rows.to_pylist():
+        counts.setdefault(row["data_class"], dict(NOWHERE))[row["destination"]] += row["documents"]
     return counts

@@ -49,11 +49,13 @@ def reading(
     record_ids: Sequence[str] | None = None,
     about: Sequence[str] | None = None,
     since_segment: int = 1,
+    share: tuple[int, int] | None = None,
 ) -> Iterator[Reader]:
     """Open the ledger as it is now. `needed`: the views beyond `entries`, those they build on included.
 
     run_id, record_ids: only entries of this run, about these records. about: only segments that speak of these intents or runs
-    (`index.run_name`). since_segment: only segments from this one on. Raises LedgerError when there is no ledger.
+    (`index.run_name`). since_segment: only segments from this one on. share: (k, n), only
+    entries about the k-th of n shares of the records. Raises LedgerError when there is no ledger.
     """
     folder = folder_of(ledger)
     names = [*(record_ids or ()), *(about or ())]
@@ -65,7 +67,7 @@ def reading(
             paths = ledger.index.about(paths, names)
         with _database().cursor() as connection:
             connection.execute("SET TimeZone = 'UTC'")
-            _choose(connection, folder, paths, run_id=run_id, record_ids=record_ids)
+            _choose(connection, folder, paths, run_id=run_id, record_ids=record_ids, share=share)
             script = views.statements(views.views_script(folder, entries="FROM chosen"))
             for name in ("entries", *needed):
                 connection.execute(_temporary(script[name]))
@@ -109,6 +111,7 @@ def _choose(
     *,
     run_id: str | None,
     record_ids: Sequence[str] | None,
+    share: tuple[int, int] | None,
 ) -> None:
     """The entries that the views stand on, as `chosen`."""
     # With no file to read, the last one still gives the columns; the condition then lets no row of it through.
@@ -116,6 +119,8 @@ def _choose(
     conditions = [] if paths else ["false"]
     if run_id is not None:
         conditions.append(f"run_id = {_quoted(run_id)}")
+    if share is not None:
+        conditions.append(f"(record_id IS NULL OR hash(record_id) % {share[1]:d} = {share[0]:d})")
     where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
     rows = f"read_parquet([{', '.join(_quoted(str(path)) for path in listed)}]){where}"
     if record_ids is None:

@@ -23,6 +23,7 @@ EXPECTED_MARKERS = {
     "privilege_header", "work_product", "counsel_participant", "advice", "proprietary_header", "confidential_marking", "board_material",
     "unreleased_financials", "roadmap", "secret_formula", "source_code", "open_licence", "privilege_disclaimer", "published_document",
     "person_table", "finance_table", "health_table", "customer_relation", "sensitivity_label",
+    "consumer", "secrecy_measure", "private_contact",
 }  # fmt: skip
 
 

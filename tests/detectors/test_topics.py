@@ -69,4 +69,4 @@ def test_distant_terms_do_not_combine() -> None:
 
 def test_ordinary_words_together_prove_nothing() -> None:
     scorer = topic_detector("t", dict.fromkeys(("a1", "b1", "c1", "d1", "e1", "f1", "g1", "h1"), 0.15))
-    assert scorer.detect([normalize("a1 b1 c1 d1 e1 f1 g1 h1")])[0].topics == {"t": 0.3}
+    assert scorer.detect([normalize("a1 b1 c1 d1 e1 f1 g1 h1")])[0].topics == {"t": 0.2}

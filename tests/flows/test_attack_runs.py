@@ -118,6 +118,22 @@ def test_an_answer_is_judged_and_labelled_by_the_task_it_was_asked_under(make_ni
     assert len(list(batches.glob("batch_*.json"))) == 1
 
 
+def test_what_is_still_out_from_last_night_is_not_paid_for_again(make_night: Callable[..., Any], waybill: Any) -> None:
+    night = make_night({"a.txt": HARMLESS}, extra="registry: registry.yaml\n")
+    registry = night.job.parent / "registry.yaml"
+    registry.write_text(SLOW_CLOUD)
+    batches = night.out / "emulator" / "small" / "batches"
+    assert night.run("--date", "2099-01-01", "--no-wait", code=4)["pending"] == 1
+    (night.job.parent / "inbox" / "b.txt").write_text(f"{HARMLESS} Again.")
+    second = night.run("--date", "2099-01-02", "--no-wait", code=4)
+    assert (second["documents"], second["unchanged"], second["pending"]) == (1, 1, 1)
+    assert len(list(batches.glob("batch_*.json"))) == 2
+    registry.write_text(SLOW_CLOUD.replace(": 600", ": 0"))
+    waybill("collect", str(night.job), "--out", str(night.out))
+    assert {(row["run_id"], row["source"]) for row in rows(night.results)} == {("small-2099-01-01", "a.txt"), ("small-2099-01-02", "b.txt")}
+    assert ask(night.ledger, "SELECT count(*), count(DISTINCT record_id) FROM egress") == [(2, 2)]
+
+
 def test_a_document_that_goes_away_between_two_starts_has_a_row(make_night: Callable[..., Any], waybill: Any) -> None:
     night = make_night({"a.txt": HARMLESS, "empty.txt": ""})
     assert night.run("--date", "2099-01-01")["held"] == 1

@@ -49,13 +49,17 @@ def test_an_unreachable_route_is_refused(policy: Callable[..., Path], cli: Calla
 
 
 def test_a_case_that_comes_out_otherwise_is_named(policy: Callable[..., Path], tmp_path: Path, cli: Callable[..., Any]) -> None:
-    path = policy()
-    cases = tmp_path / "mine.cases.yaml"
-    cases.write_text(cases.read_text().replace("lanes: [local]", "lanes: [cloud]", 1))
-    said = cli("policy", "test", path, code=1)
-    assert "mine.cases.yaml:" in said.out
-    assert "expected" in said.out
-    assert said.out.splitlines()[-1].endswith(" 1 failed")
+    cases = tmp_path / "two.yaml"
+    cases.write_text(
+        "cases:\n"
+        "  - {name: nothing found, evidence: {}, expect: {classes: [CLEAN], lanes: [cloud, local]}}\n"
+        "  - {name: a key, evidence: {entities: {CREDENTIAL: 1.0}}, expect: {classes: [CREDENTIALS], lanes: [cloud]}}\n"
+    )
+    said = cli("policy", "test", policy(), "--cases", cases, code=1)
+    assert said.out.splitlines() == [
+        f"{cases}:3: a key: expected CREDENTIALS → cloud, found CREDENTIALS → local",
+        "two.yaml: 1 passed, 1 failed",
+    ]
 
 
 def test_detectors_are_listed_cheapest_first(cli: Callable[..., Any]) -> None:
@@ -97,7 +101,7 @@ def test_doctor_on_a_good_job(finished_night: Any, cli: Callable[..., Any]) -> N
     ids=["key not set", "unknown endpoint", "no interpreter", "no such engine", "no schema", "no policy"],
 )
 def test_doctor_finds_what_would_stop_a_night(
-    extra: str, what: str, expected: str, make_night: Callable[..., Any], cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+    *, extra: str, what: str, expected: str, make_night: Callable[..., Any], cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     night = make_night(extra=extra)
@@ -116,6 +120,8 @@ def test_doctor_finds_a_place_that_cannot_be_written(make_night: Callable[..., A
 
 def test_doctor_warns_of_an_emulator_on_a_schedule(make_night: Callable[..., Any], cli: Callable[..., Any]) -> None:
     refused = make_night(extra='schedule: "0 2 * * *"\n')
-    assert any(health == "FAIL" and "unsafe_emulator" in detail for health, _, detail in findings(cli("doctor", "--job", refused.job, code=1)))
+    assert any(
+        health == "FAIL" and "unsafe_emulator" in detail for health, _, detail in findings(cli("doctor", "--job", refused.job, code=1))
+    )
     allowed = make_night(extra='schedule: "0 2 * * *"\nunsafe_emulator: true\n')
     assert ("warn", "cloud lane") in {(health, what) for health, what, _ in findings(cli("doctor", "--job", allowed.job))}

@@ -62,7 +62,14 @@ def only_line(said: Any) -> str:
 )
 @pytest.mark.parametrize("command", ["run", "plan"])
 def test_a_wrong_job(
-    command: str, extra: str, expected: str, job: Callable[..., Path], cli: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    *,
+    command: str,
+    extra: str,
+    expected: str,
+    job: Callable[..., Path],
+    cli: Callable[..., Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     path = job(extra=extra)
@@ -74,7 +81,10 @@ def test_a_wrong_job(
 
 
 TABLES: list[tuple[dict[str, str], str]] = [
-    ({"a.csv": f"id,text\n1,{CANARY} one\n1,{CANARY} two\n"}, r"inbox/a.csv:3: expected every 'id' once, found the id of .*inbox/a.csv:2 again"),
+    (
+        {"a.csv": f"id,text\n1,{CANARY} one\n1,{CANARY} two\n"},
+        r"inbox/a.csv:3: expected every 'id' once, found the id of .*inbox/a.csv:2 again",
+    ),
     ({"a.csv": f"id,text\n1,{CANARY}\n", "b.jsonl": f'{{"id": 1, "text": "{CANARY}"}}\n'}, r"b.jsonl:1: .*found the id of .*a.csv:2 again"),
     ({"a.csv": f"id,body\n1,{CANARY}\n"}, r"inbox/a.csv: expected a column 'text', found id, body"),
     ({"a.csv": f"number,text\n1,{CANARY}\n"}, r"inbox/a.csv: expected a column 'id', found number, text"),
@@ -82,9 +92,11 @@ TABLES: list[tuple[dict[str, str], str]] = [
 
 
 @pytest.mark.parametrize("command", ["run", "plan"])
-@pytest.mark.parametrize(("files", "expected"), TABLES, ids=["id twice in a file", "id twice in two files", "no text column", "no id column"])
+@pytest.mark.parametrize(
+    ("files", "expected"), TABLES, ids=["id twice in a file", "id twice in two files", "no text column", "no id column"]
+)
 def test_a_wrong_table_is_found_before_anything_is_written(
-    command: str, files: dict[str, str], expected: str, job: Callable[..., Path], cli: Callable[..., Any], tmp_path: Path
+    *, command: str, files: dict[str, str], expected: str, job: Callable[..., Path], cli: Callable[..., Any], tmp_path: Path
 ) -> None:
     assert re.search(expected, only_line(cli(command, job(**files), code=2)))
     assert not (tmp_path / "out").exists()
@@ -107,7 +119,7 @@ def test_a_wrong_table_is_found_before_anything_is_written(
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
 def test_what_is_not_there(
-    arguments: tuple[str, ...], code: int, expected: str, cli: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    *, arguments: tuple[str, ...], code: int, expected: str, cli: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert expected in only_line(cli(*arguments, code=code))
@@ -116,7 +128,14 @@ def test_what_is_not_there(
 
 @pytest.mark.parametrize(
     "arguments",
-    [("run",), ("run", "--nope", "x"), ("nope",), ("held", "retry"), ("audit", "egress", "--since", "yesterday"), ("run", "x", "--limit", "0")],
+    [
+        ("run",),
+        ("run", "--nope", "x"),
+        ("nope",),
+        ("held", "retry"),
+        ("audit", "egress", "--since", "yesterday"),
+        ("run", "x", "--limit", "0"),
+    ],
     ids=" ".join,
 )
 def test_wrong_usage(arguments: tuple[str, ...], cli: Callable[..., Any]) -> None:

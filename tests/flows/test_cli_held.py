@@ -100,3 +100,32 @@ def test_a_ledger_whose_keys_lie_elsewhere(make_night: Callable[..., Any], cli: 
     assert "KeyMissing" not in cli("held", "retry", "--all", "--ledger", folder / "there" / "ledger", code=1).err
     assert "1 records released" in cli("held", "retry", "--all", "--ledger", folder / "there" / "ledger", "--keys", folder / "safe").out
     assert not (folder / "there" / "ledger.keys").exists()
+
+
+def test_the_beginning_of_an_id_names_a_record(held_night: Any, cli: Callable[..., Any]) -> None:
+    (row,) = listed(cli, held_night)
+    shown = cli("held", "list", "--ledger", held_night.ledger).out.splitlines()
+    assert shown[0].split() == ["since", "record", "source", "classes", "reason"]
+    assert shown[2].split()[2:4] == [row["record_id"][:9], row["source"]]
+    assert "r is not held" in cli("held", "retry", "r", "--ledger", held_night.ledger, code=1).err
+    assert "1 records released" in cli("held", "retry", row["record_id"][:9], "--ledger", held_night.ledger).out
+
+
+def test_what_a_later_night_completed_is_not_listed_and_not_released(make_night: Callable[..., Any], cli: Callable[..., Any]) -> None:
+    night = make_night(documents={"room.txt": ""})
+    night.run("--date", "2026-11-20")
+    (night.job.parent / "inbox" / "room.txt").write_text("The library opens a reading room on the second floor this week.\n")
+    assert night.run("--date", "2026-11-21")["results"] == 1
+    assert listed(cli, night) == []
+    assert "0 records released" in cli("held", "retry", "--all", "--ledger", night.ledger).out
+
+
+def test_a_record_that_two_jobs_hold_is_released_for_both(make_night: Callable[..., Any], cli: Callable[..., Any]) -> None:
+    night = make_night(documents={"room.txt": ""})
+    night.run()
+    other = night.job.with_name("other.yaml")
+    other.write_text(night.job.read_text().replace("name: small", "name: other"))
+    cli("run", other, "--out", night.out)
+    assert len({row["run_id"] for row in listed(cli, night)}) == 2
+    assert "1 records released" in cli("held", "retry", "--all", "--ledger", night.ledger).out
+    assert listed(cli, night) == []

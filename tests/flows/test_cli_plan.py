@@ -16,7 +16,8 @@ CANARY = "quetzalcoatl-7719"
 def contents(folder: Path) -> dict[Path, tuple[int, str]]:
     """Every file with its time and digest, and every folder."""
     return {
-        path: (path.stat().st_mtime_ns, hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "") for path in folder.rglob("*")
+        path: (path.stat().st_mtime_ns, hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "")
+        for path in folder.rglob("*")
     }
 
 
@@ -34,7 +35,9 @@ def test_a_plan_has_no_side_effects(night: Any, tmp_path: Path) -> None:
 
 def test_a_plan_agrees_with_the_night(night: Any, cli: Callable[..., Any]) -> None:
     said = cli("plan", night.job)
-    rows = {cells[0]: cells[1:] for line in said.out.splitlines() if len(cells := [cell.strip() for cell in re.split("[│┃]", line)[1:-1]]) > 1}
+    rows = {
+        cells[0]: cells[1:] for line in said.out.splitlines() if len(cells := [cell.strip() for cell in re.split("[│┃]", line)[1:-1]]) > 1
+    }
     report = night.run()
     assert f"{report['documents']} documents" in said.out
     for name, counts in report["by_class"].items():

@@ -48,14 +48,18 @@ def test_formats_agree(finished_night: Any, cli: Callable[..., Any], tmp_path: P
     found = {}
     for kind, read in READ.items():
         export(cli, finished_night, tmp_path / f"current.{kind}")
-        found[kind] = {row["record_id"]: (row["source"], row["output"] or "", row["error_code"] or "") for row in read(tmp_path / f"current.{kind}")}
+        found[kind] = {
+            row["record_id"]: (row["source"], row["output"] or "", row["error_code"] or "") for row in read(tmp_path / f"current.{kind}")
+        }
     assert found["csv"] == found["jsonl"] == found["parquet"]
 
 
 def test_typed_columns_of_an_extraction(make_night: Callable[..., Any], cli: Callable[..., Any], tmp_path: Path) -> None:
     schema = "{type: object, required: [title], properties: {title: {type: string}, amount: {type: [number, 'null']}}}"
     night = make_night(
-        documents={"bill.txt": "Title: Harbour dues\nAmount: 120.50\n"}, task=f"{{kind: extract, schema: {schema}}}", extra="lanes: {cloud: null}\n"
+        documents={"bill.txt": "Title: Harbour dues\nAmount: 120.50\n"},
+        task=f"{{kind: extract, schema: {schema}}}",
+        extra="lanes: {cloud: null}\n",
     )
     cli("run", night.job, "--out", night.out)
     export(cli, night, tmp_path / "rows.jsonl")

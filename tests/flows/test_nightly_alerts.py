@@ -82,7 +82,9 @@ def test_a_night_without_trouble_is_quiet(receiver: Receiver, make_night: Callab
     assert receiver.requests == []
 
 
-@pytest.mark.parametrize(("answer", "expected"), [(500, "answered HTTP 500"), (302, "redirects are not followed")], ids=["error", "redirect"])
+@pytest.mark.parametrize(
+    ("answer", "expected"), [(500, "answered HTTP 500"), (302, "redirects are not followed")], ids=["error", "redirect"]
+)
 def test_a_receiver_that_refuses(
     answer: int, expected: str, receiver: Receiver, make_night: Callable[..., Any], cli: Callable[..., Any]
 ) -> None:

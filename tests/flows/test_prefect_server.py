@@ -195,7 +195,7 @@ def story(prefect: Prefect, write: Callable[..., Any], tmp_path_factory: pytest.
     ],
     ids=["nightly at the job's schedule", "collect every quarter of an hour"],
 )
-def test_deployments(name: str, cron: str, timezone: str, parameters: dict[str, Any], prefect: Prefect, story: Story) -> None:
+def test_deployments(*, name: str, cron: str, timezone: str, parameters: dict[str, Any], prefect: Prefect, story: Story) -> None:
     found = prefect.deployment(name)
     assert [(one["active"], one["schedule"]["cron"], one["schedule"]["timezone"]) for one in found["schedules"]] == [(True, cron, timezone)]
     assert found["global_concurrency_limit"]["limit"] == 1
@@ -240,7 +240,9 @@ def test_a_failure_is_a_code(which: str, code: str, story: Story) -> None:
 
 
 def test_the_worker_says_why(prefect: Prefect, story: Story) -> None:
-    log = wait_until(lambda: text if "bundled emulator; name a real endpoint" in (text := (prefect.folder / "worker.log").read_text()) else "")
+    log = wait_until(
+        lambda: text if "bundled emulator; name a real endpoint" in (text := (prefect.folder / "worker.log").read_text()) else ""
+    )
     assert "the ledger cannot be opened" in log
 
 
@@ -248,7 +250,17 @@ def test_not_a_word_of_a_document_reached_prefect(prefect: Prefect, story: Story
     stored = prefect.stored() | {"deploy": story.deployed.encode()}
     assert any(name.endswith("prefect.db") and content for name, content in stored.items())
     assert str(story.job).encode() in b"".join(stored.values()), "the search must be able to find what is there"
-    forbidden = (CANARY, "Castellan", "Lindqvist", "536-22-8145", "mooring", "Timetable", "discharge.txt", "letter.txt", "the ledger cannot be")
+    forbidden = (
+        CANARY,
+        "Castellan",
+        "Lindqvist",
+        "536-22-8145",
+        "mooring",
+        "Timetable",
+        "discharge.txt",
+        "letter.txt",
+        "the ledger cannot be",
+    )
     for text in forbidden:
         where = {name for name, content in stored.items() if text.encode() in content}
         # Why a run failed is said in the worker's own log, and only there.
@@ -280,7 +292,9 @@ def last_flow_run(prefect: Prefect) -> dict[str, Any]:
     return run
 
 
-def test_a_run_from_the_terminal_shows_in_prefect_and_keeps_its_terminal(prefect: Prefect, write: Callable[..., Any], tmp_path: Path) -> None:
+def test_a_run_from_the_terminal_shows_in_prefect_and_keeps_its_terminal(
+    prefect: Prefect, write: Callable[..., Any], tmp_path: Path
+) -> None:
     night = write(tmp_path, extra="lanes: {cloud: null}\n")
     lines = terminal_run(prefect, night, code=0)
     assert lines[:3] == ["waybill: loading detectors", "waybill: carrying documents", lines[2]]

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import io
 import logging
 import os
 import struct
 import termios
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import IO, Any
 
 import pytest
@@ -94,29 +95,38 @@ def test_plain_lines_where_there_is_no_terminal(monkeypatch: pytest.MonkeyPatch)
 
 
 @contextmanager
-def terminal(columns: int, shown: Path) -> Iterator[IO[str]]:
+def terminal(columns: int, shown: bytearray) -> Iterator[IO[str]]:
     """A pseudo-terminal of a given width; what was written to it ends up in `shown`."""
     master, slave = os.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-    with os.fdopen(slave, "w") as stream:
-        yield stream
-        stream.flush()
-        os.set_blocking(master, False)
-        shown.write_bytes(os.read(master, 1 << 16))
-    os.close(master)
+
+    def read() -> None:
+        with contextlib.suppress(OSError):  # the end of a terminal is an error, not an empty read
+            while data := os.read(master, 4096):
+                shown.extend(data)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    try:
+        with os.fdopen(slave, "w") as stream:
+            yield stream
+    finally:
+        reader.join()
+        os.close(master)
 
 
 @pytest.mark.parametrize("columns", [80, 140])
-def test_one_live_line_on_a_terminal(columns: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_live_line_on_a_terminal(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("COLUMNS", "NO_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("TERM", "xterm")
-    with terminal(columns, tmp_path / "shown") as stream, watching(stream) as progress:
+    shown = bytearray()
+    with terminal(columns, shown) as stream, watching(stream) as progress:
         progress.stage("carrying documents")
         progress.carried(1234)
         logging.getLogger("waybill").warning("the webhook was not reached")
         progress.live.refresh()  # type: ignore[attr-defined]  # rather than wait for its timer
-    written = (tmp_path / "shown").read_text()
+    written = shown.decode()
     assert "carrying documents" in written
     assert "1,234 documents" in written
     lines = [line.rpartition("\x1b[2K")[2].strip("\r") for line in written.split("\n")]

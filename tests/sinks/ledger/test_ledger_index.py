@@ -58,7 +58,12 @@ def test_the_index_names_exactly_the_segments_that_speak_of_it(story: Ledger, na
 def test_a_segment_is_read_once_and_only_when_it_is_new(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[str] = []
     names_in = index._names_in
-    monkeypatch.setattr(index, "_names_in", lambda path: (read.append(path.stem), names_in(path))[1])
+
+    def counted(path: Path) -> Any:
+        read.append(path.stem)
+        return names_in(path)
+
+    monkeypatch.setattr(index, "_names_in", counted)
     for number in range(40):
         ledger.commit([held(f"r-{number}"), held("r-always")])
         assert len(ledger.index.about(paths_of(ledger), ["r-always"])) == number + 1

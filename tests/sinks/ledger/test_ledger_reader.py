@@ -56,10 +56,10 @@ def test_threads_read_side_by_side(story: Ledger) -> None:
         pytest.param(lambda ledger: decided_classes(ledger, "night-2026-11-22", ["r-1"]), id="by Arrow"),
     ],
 )
-@pytest.mark.parametrize("damage", [lambda data: data[:-20], lambda data: b"", lambda data: data[:4] + data[-4:]], ids=["cut", "empty", "hollow"])
-def test_a_damaged_segment_is_named(
-    ledger: Ledger, night: Any, ask: Callable[[Ledger], object], damage: Callable[[bytes], bytes]
-) -> None:
+@pytest.mark.parametrize(
+    "damage", [lambda data: data[:-20], lambda data: b"", lambda data: data[:4] + data[-4:]], ids=["cut", "empty", "hollow"]
+)
+def test_a_damaged_segment_is_named(ledger: Ledger, night: Any, ask: Callable[[Ledger], object], damage: Callable[[bytes], bytes]) -> None:
     night.decide("r-1", ("PHI",), ("local",))
     damaged = files.numbered_path(ledger.path / files.SEGMENTS, 3)
     damaged.write_bytes(damage(damaged.read_bytes()))

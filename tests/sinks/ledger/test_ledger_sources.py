@@ -95,7 +95,12 @@ def test_records_are_found_by_their_source(ledger: Ledger) -> None:
 def test_a_file_is_opened_once_however_many_batches_follow(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[str] = []
     real = pq.ParquetFile
-    monkeypatch.setattr("sinks.ledger.sources.pq.ParquetFile", lambda path: (opened.append(path.name), real(path))[1])
+
+    def counted(path: Path) -> pq.ParquetFile:
+        opened.append(path.name)
+        return real(path)
+
+    monkeypatch.setattr("sinks.ledger.sources.pq.ParquetFile", counted)
     for number in range(20):
         remember(ledger.path, [SourceName(record_id=f"r-{number}", source="inbox/a.txt")])
     assert len(opened) == len(set(opened)) == 20
