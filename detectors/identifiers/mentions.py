@@ -138,7 +138,10 @@ def _alone(text: Normalized, names: Gazetteer) -> Iterator[Span]:
             before = text.text[max(0, start - 32) : start]
             previous = before.rsplit(None, 1)[-1:] if before.endswith((" ", "\t")) else []
             opening = (
-                previous and OPENING.search(before[: -len(previous[0]) - 1].rstrip(" \t")) and previous[0].lower() not in BEFORE_PLACES
+                previous
+                and OPENING.search(before[: -len(previous[0]) - 1].rstrip(" \t"))
+                and not names.known(previous[0].lower())
+                and previous[0].lower() not in BEFORE_PLACES
             )
             if previous and (previous[0][0].isupper() or previous[0] in PLACE_WORDS) and not opening:
                 continue

@@ -16,7 +16,10 @@ TELLING = listed(
     " post posted mail trade talk put written quote quoted repeat whisper"
 )
 NEGATIONS = listed("don't not never nobody none mustn't shouldn't can't cannot no")
-HARMLESS = listed("forget hesitate fail only just hard worry if did didn't does doesn't could couldn't why has have had was were is are")
+HARMLESS = listed(
+    "forget hesitate fail only just hard worry if did didn't does doesn't could couldn't why has have had was were is are "
+    "shall may party parties recipient receiving licensee disclosing"
+)
 REACH = 4
 PLAIN = Phrases.of(
     (

@@ -31,6 +31,9 @@ WORK_PRODUCT = (
     "mental impressions|litigation hold notice|case assessment|early case assessment",
 )
 STANDING_WORDS = 14
+OPENS = re.compile(r"(?:^|\n)[ \t>*#\[(_=-]{0,12}$")
+HEADS = frozenset(("", ".", ":", ";", ",", "\n", "\r", "|", ")", "]", "*", "_", "-", "/"))
+"""What may follow a phrase that opens a line and stands for itself."""
 SAID_OF_THIS = re.compile(
     r"\b(?:this|these|the following|the attached|the enclosed|what follows|below)\b[^.!?\n]{0,60}$|\b(?:treat|keep|consider|mark|"
     r"marked|regard|"
@@ -117,6 +120,8 @@ def _standing(text: Normalized, start: int, end: int) -> bool:
     if in_footer(text, start, end):
         return False
     if text.text[start:end].isupper() or is_heading(text, start, end):
+        return True
+    if OPENS.search(text.text[max(0, start - 40) : start]) and text.text[end : end + 2].strip(" \t")[:1] in HEADS:
         return True
     line = line_of(text.text, start)
     if (

@@ -103,3 +103,28 @@ def test_a_licence_below_a_proprietary_header_cancels_nothing(loaded: DetectorSe
 )
 def test_metadata(loaded: DetectorSet, metadata: dict[str, str], marker: str) -> None:
     assert marker in markers(loaded, "Hello there.", metadata)
+
+
+def test_pieces_of_a_digest_do_not_make_one_paper(loaded: DetectorSet) -> None:
+    apart = (
+        "Revenue rose in the quarter.\n\n"
+        + "Rain fell on the hills and the river. " * 60
+        + "\n\nThe embargo on fruit ended; a draft was read."
+    )
+    together = "Draft: revenue for the quarter, under embargo."
+    assert "unreleased_financials" not in markers(loaded, apart)
+    assert "unreleased_financials" in markers(loaded, together)
+
+
+def test_a_privilege_that_is_discussed_is_no_header(loaded: DetectorSet) -> None:
+    prose = "Harlow claims the attorney-client privilege. The privilege protects what is said in confidence to a lawyer for legal advice."
+    assert not markers(loaded, prose) & {"privilege_header", "advice"}
+    assert "privilege_header" in markers(
+        loaded, "Hello Ann,\n\nThis note is privileged and confidential, so please keep it to yourself.\n\nBo"
+    )
+
+
+@pytest.mark.parametrize("phrase", ["Privileged and confidential. ", "attorney-client privileged\n", "may be confidential "])
+def test_a_phrase_without_end_is_looked_at_once(loaded: DetectorSet, phrase: str) -> None:
+    found = markers(loaded, phrase * 4_000)
+    assert "privilege_header" in found or phrase.startswith("may")
