@@ -6,7 +6,7 @@ An open-source licence below a proprietary header, or a public-looking text arou
 from __future__ import annotations
 
 from detectors.detector import Detector
-from detectors.lines import is_heading
+from detectors.lines import is_heading, line_of
 from detectors.markers.footer import in_footer
 from detectors.markers.marker import groups_marker, phrase_marker
 from detectors.normalized import Normalized
@@ -107,10 +107,13 @@ def _outside_footer(text: Normalized, start: int, end: int) -> bool:
 
 
 def _marking(text: Normalized, start: int, end: int) -> bool:
-    """A marking stands as a heading, in capitals or in brackets; the strong phrases count in any sentence outside a footer."""
-    if in_footer(text, start, end):
-        return False
+    """A marking stands as a heading, in capitals or in brackets; the strong phrases count in any sentence outside a footer.
+
+    "Privileged and confidential" is counsel's heading, a marker of its own, and says nothing of the owner's secrets.
+    """
     phrase = text.lowered[start:end]
+    if in_footer(text, start, end) or (phrase == "confidential" and "privileged" in line_of(text.lowered, start)):
+        return False
     if phrase in STRONG or is_heading(text, start, end):
         return phrase in STRONG or text.text[start:end] != phrase or text.part != "text"
     before, after = text.text[max(0, start - 30) : start], text.text[end : end + 2]

@@ -89,7 +89,10 @@ def test_a_table_has_the_columns_that_tell_the_story(
     assert sum(not line.startswith(" ") for line in lines[2:]) == rows  # what a fold continues is indented
 
 
-def test_a_table_cuts_ids_so_that_they_can_still_be_asked_for(finished_night: Any, cli: Callable[..., Any]) -> None:
+def test_a_table_cuts_ids_so_that_they_can_still_be_asked_for(
+    finished_night: Any, cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
     rows = [line.split() for line in ask(cli, finished_night, "egress", "table").splitlines()[2:]]
     short = next(row[1] for row in rows if row[2] == "public/moss.html")
     by_beginning = cli("audit", "document", short, "--ledger", finished_night.ledger, "--format", "json").out
