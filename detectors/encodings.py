@@ -1,4 +1,6 @@
-r"""Runs of encoded text inside a document, decoded so that they can be scanned: percent, entities, escapes, hex, base64.
+r"""Runs of encoded text inside a document, decoded so that they can be scanned.
+
+Percent, entities, quoted-printable, escapes, hex, base64.
 
 What decodes to text is handed back to be scanned (three layers deep). What looks encoded, is long, and does not decode is
 an `undecodable_run`: nobody can say what is in it, so the document is not judged clean. The line is drawn where ordinary
@@ -27,9 +29,12 @@ SMALL_PICTURE = 4096
 DEEPEST = 3
 UNDECODABLE_RUN = "undecodable_run"
 
-BASE64 = re.compile(r"(?<![\w+/=-])[A-Za-z0-9+/_-]{14,}(?:={1,2}(?![\w=]))?")
+BASE64 = re.compile(r"(?<![\w+/-])[A-Za-z0-9+/_-]{14,}(?:={1,2}(?![\w=]))?")
 PERCENT = re.compile(r"[^\s<>\"']{0,200}%[0-9A-Fa-f]{2}[^\s<>\"']{0,4000}")
-ENTITIES = re.compile(r"(?:&#(?:\d{1,7}|x[0-9A-Fa-f]{1,6});[^&\n]{0,80}){2,}")
+# With what stands before it: half of a number may be plain. One entity is enough to split one.
+ENTITIES = re.compile(r"[^&\n]{0,80}(?:&(?:#\d{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z]{2,8});?[^&\n]{0,80}){1,50}")
+QUOTED = re.compile(r"[^=\n]{0,80}(?:=(?:[2-7][0-9A-F]|\r?\n)[^=\n]{0,80}){1,50}")
+QUOTED_CHARACTER = re.compile(r"=(?:([2-7][0-9A-F])|\r?\n)")
 ESCAPES = re.compile(r"(?:\\(?:x[0-9A-Fa-f]{2}|u[0-9A-Fa-f]{4})[^\\\n]{0,80}){2,}")
 ONE_ESCAPE = re.compile(r"\\(?:x([0-9A-Fa-f]{2})|u([0-9A-Fa-f]{4}))")
 HEX = re.compile(r"(?<![0-9A-Za-z])(?:[0-9A-Fa-f]{2}[ :]?){10,}(?![0-9A-Za-z])")
@@ -72,11 +77,18 @@ def _plain_runs(text: str) -> list[Run]:
     runs: list[Run] = []
     if "%" in text:
         runs += [(*match.span(), decoded) for match in PERCENT.finditer(text) if (decoded := unquote(match.group())) != match.group()]
-    if "&#" in text:
-        runs += [(*match.span(), html.unescape(match.group())) for match in ENTITIES.finditer(text)]
+    if "&" in text:
+        runs += [(*match.span(), plain) for match in ENTITIES.finditer(text) if (plain := html.unescape(match.group())) != match.group()]
+    if "=" in text and QUOTED_CHARACTER.search(text):
+        runs += [(*match.span(), QUOTED_CHARACTER.sub(_quoted_character, match.group())) for match in QUOTED.finditer(text)]
     if "\\x" in text or "\\u" in text:
         runs += [(*match.span(), ONE_ESCAPE.sub(_character, match.group())) for match in ESCAPES.finditer(text)]
     return runs
+
+
+def _quoted_character(escape: re.Match[str]) -> str:
+    """Quoted-printable (RFC 2045, section 6.7): a character by its code, or nothing for a soft line break."""
+    return chr(int(escape.group(1), 16)) if escape.group(1) else ""
 
 
 def _character(escape: re.Match[str]) -> str:

@@ -23,6 +23,7 @@ LETTERS = re.compile(r"[^\W\d_]+")
 FOREIGN = re.compile(r"[\u0370-\u03ff\u0400-\u052f]")
 INVISIBLE = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0"
+    "\u2800\ufff9-\ufffb\u0332-\u0338\u20d0-\u20f0"  # a blank Braille cell, annotation marks, strokes and boxes drawn over a digit
     "\U000e0000-\U000e0fff]"
 )
 

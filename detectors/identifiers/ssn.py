@@ -8,7 +8,9 @@ from detectors.detector import Detector
 from detectors.pattern import digits_of, labelled_detector, pattern_detector
 
 FORMATTED = r"(?<![\w-])\d{3}-\d{2}-\d{4}(?![\w-])"
-SPREAD = r"(?<![\w.-])\d{3}[-. \n]{1,3}\d{2}[-. \n]{1,3}\d{4}(?![\w-]|\.\d)"
+# Whatever stands between the groups, markup included: a slash, a pipe, brackets, a tag.
+BETWEEN = r"(?:[\W_]|</?[A-Za-z]{1,8}>){1,8}"
+SPREAD = rf"(?<![\w.-])\d{{3}}{BETWEEN}\d{{2}}{BETWEEN}\d{{4}}(?![\w-]|\.\d)"
 MASKED = r"(?<![\w*])(?:[xX]{3}|\*{3}|#{3})[- ](?:[xX]{2}|\*{2}|#{2})[- ]\d{4}(?!\d)"
 CONTEXT = ("ssn", "ssns", "social", "security", "sin", "ss", "soc", "taxpayer", "tin")
 LABELS = (
