@@ -53,7 +53,7 @@ source: {path: letters.jsonl}
 task: {kind: summarize}
 output: results
 ledger: ledger
-batch_size: 500
+batch_size: 2000
 """
 
 

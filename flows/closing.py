@@ -11,6 +11,7 @@ from detectors.document import ReadProblem
 from flows.collecting import overdue_intents
 from flows.night import Night
 from flows.report import NightReport
+from flows.runs import was_carried
 from sinks.clients.webhook import Alert, WebhookOptions, send_alert
 from sinks.errors import EndpointError
 from sinks.ledger.entry import Entry, Event
@@ -30,8 +31,7 @@ def close_night(night: Night) -> NightReport:
     hold_vanished(night)
     write_explicit_rows(night)
     counts = run_counts(night.ledger, night.run_id)
-    if not counts.pending:
-        night.ledger.commit([Entry(event=Event.RUN_ENDED, at=datetime.now(UTC), run_id=night.run_id, detail_code=_ended_as(night))])
+    end_run(night, counts)
     raise_alert(night, counts)
     seconds = time.monotonic() - night.started
     stages = {name: round(spent, 3) for name, spent in night.stages.items()}
@@ -52,6 +52,17 @@ def close_night(night: Night) -> NightReport:
     )
 
 
+def end_run(night: Night, counts: RunCounts) -> None:
+    """State how this pass ended: `pending` while the cloud owes results, else `done` or `gate_refused`.
+
+    A collection ends only a run that a night has carried to its end: one that was killed halfway must be gone on with, not finished.
+    """
+    if night.options.collect_only and (counts.pending or not was_carried(night.ledger, night.run_id)):
+        return
+    code = "pending" if counts.pending else "gate_refused" if night.refused else "done"
+    night.ledger.commit([Entry(event=Event.RUN_ENDED, at=datetime.now(UTC), run_id=night.run_id, detail_code=code)])
+
+
 def hold_vanished(night: Night) -> None:
     """Hold what an earlier start of this run began, and what is not in the source any more: one explicit row instead of none."""
     if night.options.collect_only or night.options.limit or night.job.limit:
@@ -61,10 +72,6 @@ def hold_vanished(night: Night) -> None:
     night.ledger.commit(
         [Entry(event=Event.HELD, at=now, run_id=night.run_id, record_id=state.record_id, reason=ReadProblem.VANISHED) for state in gone]
     )
-
-
-def _ended_as(night: Night) -> str:
-    return "gate_refused" if night.refused else "done"
 
 
 def write_explicit_rows(night: Night) -> None:

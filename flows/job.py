@@ -177,7 +177,7 @@ class Job(_Strict):
     engine: Engine = Engine()
     output: AnyPath
     ledger: Annotated[LedgerPaths, BeforeValidator(_ledger)]
-    batch_size: int = Field(200, ge=1, le=100_000)
+    batch_size: int = Field(1000, ge=1, le=100_000)
     schedule: Annotated[str, AfterValidator(_cron)] | None = None
     timezone: Annotated[str, AfterValidator(_timezone)] = "UTC"
     poll_s: float = Field(30.0, gt=0, le=3600)

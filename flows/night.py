@@ -23,7 +23,7 @@ from flows.job import Job, load_job
 from flows.lanes import EMULATOR, build_lane, check_usable, choose_endpoints, start_endpoints
 from flows.progress import Progress, SilentProgress
 from flows.render import load_prompt
-from flows.runs import begin_run, choose_run, out_elsewhere, template_of
+from flows.runs import begin_run, choose_run, out_elsewhere, register_policy, template_of
 from flows.sources import check_duplicates
 from flows.templates import keep_template
 from policies.check import Severity, check
@@ -206,7 +206,9 @@ def open_night(options: NightOptions, progress: Progress | None = None) -> Itera
             prompt = begun_with
             check_template(prompt, policy, detectors, job)
         keep_template(ledger.path, prompt)
-        begin_run(ledger, job, run_id, policy=policy, template_hash=prompt.hash, detectors_hash=detectors.hash, logical_date=day)
+        register_policy(ledger, policy)
+        if not options.collect_only:
+            begin_run(ledger, job, run_id, policy=policy, template_hash=prompt.hash, detectors_hash=detectors.hash, logical_date=day)
         endpoints = start_endpoints(job, endpoints, stack)
         stages = {"detection": 0.0, "inference": 0.0}
         night = Night(

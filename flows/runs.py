@@ -15,6 +15,7 @@ from sinks.ledger.entry import Entry, Event
 from sinks.ledger.queries import Completed, RunInfo, job_runs
 from sinks.ledger.reader import reading
 from sinks.ledger.segments import Ledger
+from sinks.ledger.shares import ask_by_share
 from sinks.request import Prompt
 
 
@@ -35,48 +36,57 @@ def template_of(ledger: Ledger, run_id: str, prompt: Prompt) -> Prompt:
     return prompt if begun in {None, prompt.hash} else kept_template(ledger.path, str(begun))
 
 
-def begin_run(ledger: Ledger, job: Job, run_id: str, *, policy: Policy, template_hash: str, detectors_hash: str, logical_date: str) -> None:
-    """State that the run begins or goes on, and under which template, policy and detectors.
+def was_carried(ledger: Ledger, run_id: str) -> bool:
+    """Whether the latest start of this run came to its end, with or without results still owed."""
+    return any(run.run_id == run_id and run.ended_at is not None for run in job_runs(ledger))
 
-    The policy's text is registered once per hash, so that an auditor can read the rule that decided.
-    """
-    known = {run.policy_hash for run in job_runs(ledger)}
-    now = datetime.now(UTC)
-    entries = [
-        Entry(
-            event=Event.RUN_STARTED,
-            at=now,
-            run_id=run_id,
-            job=job.name,
-            logical_date=logical_date,
-            template_hash=template_hash,
-            policy_hash=policy.hash,
-            detectors_hash=detectors_hash,
-        )
-    ]
+
+def register_policy(ledger: Ledger, policy: Policy) -> None:
+    """Register the policy's text, once per hash, so that an auditor can read the rule that decided."""
+    with reading(ledger) as reader:
+        known = reader.table("SELECT DISTINCT policy_hash FROM entries WHERE event = 'policy_registered'")["policy_hash"].to_pylist()
     if policy.hash not in known:
-        entries.insert(0, Entry(event=Event.POLICY_REGISTERED, at=now, policy_hash=policy.hash, policy_text=policy.source))
-    ledger.commit(entries)
+        entry = Entry(event=Event.POLICY_REGISTERED, at=datetime.now(UTC), policy_hash=policy.hash, policy_text=policy.source)
+        ledger.commit([entry])
+
+
+def begin_run(ledger: Ledger, job: Job, run_id: str, *, policy: Policy, template_hash: str, detectors_hash: str, logical_date: str) -> None:
+    """State that the run begins or goes on, and under which template, policy and detectors."""
+    ledger.commit(
+        [
+            Entry(
+                event=Event.RUN_STARTED,
+                at=datetime.now(UTC),
+                run_id=run_id,
+                job=job.name,
+                logical_date=logical_date,
+                template_hash=template_hash,
+                policy_hash=policy.hash,
+                detectors_hash=detectors_hash,
+            )
+        ]
+    )
 
 
 def out_elsewhere(ledger: Ledger, job: Job, *, run_id: str, now: datetime) -> Completed:
     """What other runs of the job have out at a cloud endpoint: paid for, and theirs to collect. Past the deadline it does not count."""
-    with reading(ledger, ("intents", "record_states", "runs")) as reader:
-        return Completed(
-            reader.table(
-                """
-                SELECT s.record_id, arg_max(coalesce(s.document_hmac, ''), s.seq) AS document_hmac,
-                       arg_max(coalesce(r.template_hash, ''), s.seq) AS template_hash
-                FROM record_states s JOIN runs r ON r.run_id = s.run_id JOIN intents i ON i.intent_id = s.intent_id
-                WHERE r.job = $job AND s.run_id <> $run_id AND s.lane = 'cloud' AND i."at" > $since
-                      AND s.state IN ('submitting', 'submitted', 'ambiguous')
-                GROUP BY s.record_id
-                """,
-                job=job.name,
-                run_id=run_id,
-                since=now - timedelta(hours=job.deadline_h),
-            )
+    return Completed(
+        ask_by_share(
+            ledger,
+            ("intents", "record_states", "runs"),
+            """
+            SELECT s.record_id, arg_max(coalesce(s.document_hmac, ''), s.seq) AS document_hmac,
+                   arg_max(coalesce(r.template_hash, ''), s.seq) AS template_hash
+            FROM record_states s JOIN runs r ON r.run_id = s.run_id JOIN intents i ON i.intent_id = s.intent_id
+            WHERE r.job = $job AND s.run_id <> $this_run AND s.lane = 'cloud' AND i."at" > $since
+                  AND s.state IN ('submitting', 'submitted', 'ambiguous')
+            GROUP BY s.record_id
+            """,
+            job=job.name,
+            this_run=run_id,
+            since=now - timedelta(hours=job.deadline_h),
         )
+    )
 
 
 def _ordinal(run: RunInfo) -> int:

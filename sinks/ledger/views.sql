@@ -107,13 +107,13 @@ CREATE VIEW runs AS
 SELECT run_id, arg_max(job, seq) AS job, arg_max(logical_date, seq) AS logical_date,
        min("at") FILTER (event = 'run_started') AS started_at,
        arg_max(CASE event WHEN 'run_ended' THEN {moment: "at"} ELSE {moment: NULL} END, seq).moment AS ended_at,
-       arg_max(event, seq) = 'run_ended' AS finished,
+       coalesce(arg_max(event, seq) = 'run_ended' AND arg_max(coalesce(detail_code, ''), seq) <> 'pending', false) AS finished,
        arg_max(detail_code, seq) FILTER (event = 'run_ended') AS ended_as,
        count(*) FILTER (event = 'run_started') AS starts,
        arg_max(template_hash, seq) AS template_hash, arg_max(policy_hash, seq) AS policy_hash, arg_max(detectors_hash, seq) AS detectors_hash,
        min(seq) AS seq
 FROM entries WHERE event IN ('run_started', 'run_ended') GROUP BY run_id;
-COMMENT ON VIEW runs IS 'Each run (job and logical date). finished: its last start has ended.';
+COMMENT ON VIEW runs IS 'Each run (job and logical date). finished: its last start has ended and owes no result.';
 
 CREATE VIEW held AS
 WITH latest AS (
