@@ -38,7 +38,7 @@ def test_minimal_job_has_the_documented_defaults(folder: Path) -> None:
     job = load_job(write(folder, MINIMAL))
     assert job.task.kind is TaskKind.SUMMARIZE
     assert (job.lanes.local, job.lanes.cloud, job.lanes.strategy) == ("extractive", "emulator", "cloud_first")
-    assert (job.batch_size, job.timezone, job.on_ambiguous, job.schedule, job.limit) == (200, "UTC", "resubmit", None, None)
+    assert (job.batch_size, job.timezone, job.on_ambiguous, job.schedule, job.limit) == (1000, "UTC", "resubmit", None, None)
     assert job.source.max_document_bytes == 256 * 1024 * 1024
     assert (job.unsafe_emulator, job.reprocess) == (False, False)
     assert job.policy_path.parts[-2:] == ("policies", "default.yaml")
