@@ -7,10 +7,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from detectors.scan import scan
-
 from detectors import load
 from detectors.document import Document, Evidence, Finding
+from detectors.scan import scan
 from flows.deciding import decide_documents
 from flows.errors import JobError
 from flows.job import Job

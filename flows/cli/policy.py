@@ -41,9 +41,8 @@ def check(path: Path | None, registry: Path | None) -> int:
 )
 def test(path: Path | None, cases: Path | None) -> int:
     """Decide every case beside the policy and compare. Exit 1 when one comes out otherwise."""
-    from detectors.scan import scan  # noqa: PLC0415
-
     from detectors import load  # noqa: PLC0415
+    from detectors.scan import scan  # noqa: PLC0415
     from policies.cases import load_cases, run_cases  # noqa: PLC0415
     from policies.demand import demand_for  # noqa: PLC0415
     from policies.load import DEFAULT_POLICY, load_policy  # noqa: PLC0415
