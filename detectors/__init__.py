@@ -1,7 +1,8 @@
 """Text in, evidence out. Pure: no network, no ledger, no policy.
 
-A detector is one small file that makes a `Detector`; the built-in ones are listed here, third parties register a factory under the
-entry-point group `waybill.detectors`. Importing this package is cheap: spaCy, Presidio and the name lists load with the first text.
+A detector is one small file that makes a `Detector`; the built-in ones are listed here. Third parties register theirs, or Presidio's,
+under the entry-point group `waybill.detectors` (`plugins.py`). Importing this package is cheap: spaCy, Presidio and the name lists load
+with the first text.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from detectors.identifiers import (
     columns,
     contract_numbers,
     credit_card,
+    crypto,
     dates,
     devices,
     email,
@@ -29,6 +31,8 @@ from detectors.identifiers import (
     itin,
     licences,
     medical_record,
+    national,
+    other_codes,
     person,
     phone,
     places,
@@ -38,6 +42,7 @@ from detectors.identifiers import (
     url,
 )
 from detectors.markers import (
+    counsel_directory,
     discretion,
     footer,
     private_contact,
@@ -49,10 +54,15 @@ from detectors.markers import (
     source_code,
     table,
 )
+from detectors.name_sentences import name_stretches
 from detectors.ner import NamedEntityDetector
-from detectors.topics import business_secrecy, care, health, legal_advice, personal_finance
+from detectors.ner_choice import NerChoice, Transformers
+from detectors.ner_transformers import TransformersDetector
+from detectors.participants import NOBODY, Participants
+from detectors.plugins import ENTRY_POINTS as ENTRY_POINTS
+from detectors.plugins import plugged_in
+from detectors.topics import trained
 
-ENTRY_POINTS = "waybill.detectors"
 Factory = Callable[[], Detector | Iterable[Detector]]
 
 BUILT_IN: tuple[Factory, ...] = (
@@ -61,6 +71,7 @@ BUILT_IN: tuple[Factory, ...] = (
     contract_numbers.detectors,
     credentials.detector,
     credit_card.detectors,
+    crypto.detector,
     dates.detectors,
     devices.detectors,
     email.detector,
@@ -69,6 +80,8 @@ BUILT_IN: tuple[Factory, ...] = (
     itin.detector,
     licences.detectors,
     medical_record.detectors,
+    national.detector,
+    other_codes.detectors,
     person.detector,
     phone.detectors,
     places.detectors,
@@ -86,31 +99,33 @@ BUILT_IN: tuple[Factory, ...] = (
     sensitivity.detector,
     source_code.detector,
     table.detector,
-    business_secrecy.detector,
-    care.detector,
-    health.detector,
-    legal_advice.detector,
-    personal_finance.detector,
+    trained.detectors,
 )
 
-LIBRARIES = ("detect-secrets", "names", "phonenumbers", "presidio-analyzer", "py3langid", "regex", "spacy", "tldextract")
-SOURCES = (".py", ".txt")
+LIBRARIES = ("detect-secrets", "names", "numpy", "phonenumbers", "presidio-analyzer", "py3langid", "regex", "spacy", "tldextract")
+SOURCES = (".py", ".txt", ".gz", ".json")
+APART = frozenset({"__pycache__", "examples", "training", "ner"})
+"""Folders that say nothing about a verdict; the bundled names model has a digest of its own."""
 
 
-def load(ner: str | None = None) -> DetectorSet:
-    """The detectors of a run: built in, plugged in, and named entities by the spaCy pipeline `ner` if one is given.
+def load(ner: NerChoice | None = None, participants: Participants = NOBODY) -> DetectorSet:
+    """The detectors of a run: built in, plugged in, and what the policy asks for.
+
+    ner: the model that names entities, if any. participants: the directories by which counsel is known.
 
     Raises:
-        ConfigurationError: the pipeline is not installed, a plug-in cannot be loaded, or two detectors share a name.
+        ConfigurationError: the model is not here, a plug-in cannot be loaded, or two detectors share a name.
     """
     detectors = [detector for factory in BUILT_IN for detector in _made(factory)]
     named: list[tuple[str, str]] = []
-    for entry_point in sorted(metadata.entry_points(group=ENTRY_POINTS), key=lambda entry: entry.name):
-        plugged = _plugged(entry_point)
-        named += [(f"plugin:{entry_point.value}", _version(entry_point)) for _ in plugged]
+    for value, version, plugged in plugged_in():
+        named += [(f"plugin:{value}", version) for _ in plugged]
         detectors += plugged
+    if not participants.counsel.empty:
+        detectors.append(counsel_directory.detector(participants.counsel))
+        named.append(("participants", participants.digest))
     if ner is not None:
-        entities = NamedEntityDetector(ner)
+        entities = TransformersDetector(ner) if isinstance(ner, Transformers) else NamedEntityDetector(ner, name_stretches)
         detectors.append(entities)
         named.append((f"ner:{ner}", entities.digest))
     ordered = tuple(sorted(detectors, key=lambda detector: (detector.cost, detector.name)))
@@ -122,20 +137,6 @@ def load(ner: str | None = None) -> DetectorSet:
 def _made(factory: Factory) -> tuple[Detector, ...]:
     made = factory()
     return tuple(made) if isinstance(made, Iterable) else (made,)
-
-
-def _plugged(entry_point: metadata.EntryPoint) -> tuple[Detector, ...]:
-    try:
-        return _made(entry_point.load())
-    except Exception as error:
-        raise ConfigurationError(
-            f"the detector plug-in {entry_point.name!r} ({entry_point.value}) cannot be loaded ({type(error).__name__}); "
-            f"repair or uninstall the package that registers it under {ENTRY_POINTS!r}"
-        ) from error
-
-
-def _version(entry_point: metadata.EntryPoint) -> str:
-    return entry_point.dist.version if entry_point.dist is not None else ""
 
 
 def _check_names(detectors: tuple[Detector, ...]) -> None:
@@ -159,4 +160,6 @@ def _hash(detectors: tuple[Detector, ...], named: Iterable[tuple[str, str]]) -> 
 
 
 def _sources(root: Path) -> list[Path]:
-    return sorted(path for path in root.rglob("*") if path.suffix in SOURCES and path.is_file() and "__pycache__" not in path.parts)
+    return sorted(
+        path for path in root.rglob("*") if path.suffix in SOURCES and path.is_file() and APART.isdisjoint(path.relative_to(root).parts)
+    )

@@ -40,7 +40,7 @@ PLUGINS: tuple[tuple[str, str, tuple[str, ...], str], ...] = (
     ("slack", "SlackDetector", ("xox", "XOX", "hooks.slack"), ""),
     ("square_oauth", "SquareOAuthDetector", ("sq0csp",), ""),
     ("stripe", "StripeDetector", ("k_live",), ""),
-    ("telegram_token", "TelegramBotTokenDetector", (":",), r"\d{8}:[\w-]{35}"),
+    ("telegram_token", "TelegramBotTokenDetector", (":",), r":(?<=\d{8}:)[\w-]{35}"),
     ("twilio", "TwilioKeyDetector", ("AC", "SK"), r"(?:AC|SK)[a-z0-9]{32}"),
 )
 KEYWORDS = ("key", "pass", "pwd", "secret", "token", "credential")
@@ -104,9 +104,7 @@ class CredentialsDetector:
 
     def _shaped(self, text: str) -> Iterator[tuple[tuple[int, int], float]]:
         """Values whose shape is that of a known provider's key."""
-        possible = [
-            plugin for plugin, literals, pattern in self._plugins if any(literal in text for literal in literals) and pattern.search(text)
-        ]
+        possible = [plugin for plugin, literals, pattern in self._plugins if any(map(text.__contains__, literals)) and pattern.search(text)]
         for start, piece in _slices(text) if possible else ():
             for plugin in possible:
                 for secret in plugin.analyze_string(piece):

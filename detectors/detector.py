@@ -14,6 +14,7 @@ from typing import Protocol
 
 from detectors.document import Evidence, EvidenceKind, Finding
 from detectors.normalized import Normalized
+from detectors.screen import Screen
 
 BELIEVED = 0.5
 EVERYTHING = EvidenceKind("*")
@@ -63,13 +64,14 @@ class Detector(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EachText:
-    """A detector that looks at one text at a time."""
+    """A detector that looks at one text at a time. screen: what every text has in which it finds something."""
 
     name: str
     provides: frozenset[EvidenceKind]
     look: Callable[[Normalized], Evidence] = field(repr=False)
     cost: int = 1
     version: str = "1"
+    screen: Screen | None = None
 
     def detect(self, texts: Sequence[Normalized]) -> Sequence[Evidence]:
         """Look at each."""

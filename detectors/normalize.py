@@ -1,10 +1,12 @@
 """Text as a detector should see it: one spelling for what looks the same, and hidden runs laid open.
 
 Steps, each with its own offset map:
-1. characters: NFKC, invisible characters dropped, dashes and quotes made plain, foreign decimal digits made ASCII, and
-   look-alike Cyrillic and Greek letters folded inside words that are otherwise Latin;
-2. digits: spelled-out, spaced-out and line-broken digits joined;
-3. encoded runs: percent-, base64-, hex- and entity-encoded text decoded and *appended*, so that nothing that was there is lost.
+1. residue: control characters and terminal sequences dropped, double-encoded characters put right, Unicode tags read (`residue.py`);
+2. characters: NFKC, invisible characters dropped, dashes and quotes made plain, foreign and drawn digits made ASCII, and look-alike
+   letters folded inside words that are otherwise Latin (`lookalikes.py`);
+3. second readings: words set wide, cut by hyphens or tags, letters for digits, *appended* in the other spelling (`respelling.py`);
+4. digits: spelled-out, spaced-out and line-broken digits, *appended* joined;
+5. encoded runs (`encodings.py`): decoded, put through the steps above, and *appended*.
 
 Original text is only ever added to or respelled, never taken away, so normalising cannot hide an identifier.
 """
@@ -12,15 +14,20 @@ Original text is only ever added to or respelled, never taken away, so normalisi
 from __future__ import annotations
 
 import re
-import unicodedata
+from collections.abc import Iterable
+from itertools import chain, zip_longest
 
-from detectors.encodings import decoded_runs
+from detectors.composing import normalized
+from detectors.encodings import UNDECODABLE_RUN, decoded_runs
+from detectors.lookalikes import DRAWN, FOREIGN, LOOKALIKE, plain_numbers, without_marks
 from detectors.normalized import Normalized
+from detectors.number_words import spelled_numbers
 from detectors.offsets import OffsetMap, Rewrite
+from detectors.residue import CONTROL, decoded_twice, hidden_writing, tag_writing, without_controls
+from detectors.respelling import Piece, run_together, second_readings, stretches
 
 UNUSUAL = re.compile(r"[\s\S]?[^\x00-\x7f]+")  # with the character before: a combining mark belongs to its base
 LETTERS = re.compile(r"[^\W\d_]+")
-FOREIGN = re.compile(r"[\u0370-\u03ff\u0400-\u052f]")
 INVISIBLE = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0"
     "\u2800\ufff9-\ufffb\u0332-\u0338\u20d0-\u20f0"  # a blank Braille cell, annotation marks, strokes and boxes drawn over a digit
@@ -33,44 +40,67 @@ PLAIN = str.maketrans(
     | dict.fromkeys("\u201c\u201d\u201f\u2033", '"')
 )
 
-# Letters that a reader takes for Latin (Unicode confusables, the common part: UTS #39).
-CYRILLIC = dict(zip("АВЕКМНОРСТУХЅІЈԚԜҮаеорсухѕіјԛԝһԁвкмнтг", "ABEKMHOPCTYXSIJQWYaeopcyxsijqwhdbkmhtr", strict=True))
-GREEK = dict(zip("ΑΒΕΖΗΙΚΜΝΟΡΤΥΧαινορτυχκε", "ABEZHIKMNOPTYXaivoptuxke", strict=True))
-LOOKALIKE = CYRILLIC | GREEK
-
-DIGIT_WORDS = {
-    "zero": "0", "oh": "0", "one": "1", "two": "2", "three": "3", "four": "4",
-    "five": "5", "six": "6", "seven": "7", "eight": "8", "nine": "9", "dash": "-", "hyphen": "-",
-}  # fmt: skip
-SPELLED_MINIMUM = 7
-"""Shorter runs of digit words are prose ("one or two"); the shortest identifier that people dictate has seven digits."""
-ONE_WORD = "(?:" + "|".join(DIGIT_WORDS) + ")"
-SPELLED = re.compile(rf"(?<![a-z])(?:{ONE_WORD}[ ,.\-\n]{{1,3}}){{{SPELLED_MINIMUM - 1},}}{ONE_WORD}(?![a-z])", re.IGNORECASE)
 # Single digits apart, at least seven: nobody writes prose like this. The separators are one class, so matching is linear.
-SPACED = re.compile(r"(?<![\w.])\d(?:[ \t\u00a0._\-*]{1,3}\d){6,}(?![\w])")
+# The first digit comes before the look behind it, so that only digits are tried.
+SPACED = re.compile(r"\d(?<![a-z0-9_.].)(?:[ \t\u00a0._\-*]{1,3}\d){6,}(?![\w])")
 # A number broken at the end of a line: a hyphen, or a quoted-printable soft break, on either side of it.
-BROKEN = re.compile(r"(?<=\d)(?:-[ \t]{0,4}\r?\n[ \t>]{0,4}|[ \t]{0,4}\r?\n[ \t>]{0,4}-|=\r?\n)(?=\d)")
+BROKEN = re.compile(r"\d(?:-[ \t]{0,4}\r?\n[ \t>]{0,4}|[ \t]{0,4}\r?\n[ \t>]{0,4}-|=\r?\n)(?=\d)")
 
 
 def normalize(text: str, part: str = "text") -> Normalized:
     """The normalised form of one part of a document."""
+    hidden = hidden_writing(text) or run_together(text)
+    text, maps = _respelled(text)
+    runs, failures = decoded_runs(text, _plain_characters)
+    if runs:
+        rewrite = Rewrite(text)
+        for start, end, decoded in runs:
+            rewrite.append("\n\n", (end, end))
+            rewrite.append(_respelled(decoded)[0], (start, end))
+        text, offsets = rewrite.finish()
+        maps.insert(0, offsets)
+    return Normalized(text=text, part=part, maps=tuple(maps), failures=failures | ({UNDECODABLE_RUN} if hidden else set()))
+
+
+def _respelled(text: str) -> tuple[str, list[OffsetMap]]:
+    """The text after every step but the decoding, and the way back."""
     maps: list[OffsetMap] = []
-    for step in (_characters, _digits):
+    for step in (_tags, without_controls, decoded_twice, without_marks, _characters, _second_readings, _digits):
         rewrite = step(text)
         if rewrite is not None and rewrite.changed:
             text, offsets = rewrite.finish()
             maps.insert(0, offsets)
-    runs, failures = decoded_runs(text)
-    if runs:
-        rewrite = Rewrite(text)
-        for start, end, decoded in runs:
-            inner = _characters(decoded)
-            plain = inner.finish()[0] if inner is not None and inner.changed else decoded
-            rewrite.append("\n\n", (end, end))
-            rewrite.append(plain, (start, end))
-        text, offsets = rewrite.finish()
-        maps.insert(0, offsets)
-    return Normalized(text=text, part=part, maps=tuple(maps), failures=failures)
+    return text, maps
+
+
+def _plain_characters(text: str) -> str:
+    """The text with plain characters and nothing appended."""
+    text = CONTROL.sub("", text)
+    for step in (decoded_twice, without_marks, _characters):
+        rewrite = step(text)
+        text = rewrite.finish()[0] if rewrite is not None and rewrite.changed else text
+    return text
+
+
+def _tags(text: str) -> Rewrite | None:
+    rewrite = Rewrite(text)
+    for start, end, said in tag_writing(text):
+        rewrite.append("\n\n", (end, end))
+        rewrite.append(said, (start, end))
+    return rewrite
+
+
+def _second_readings(text: str) -> Rewrite | None:
+    return _appended(text, second_readings(text))
+
+
+def _appended(text: str, readings: Iterable[list[Piece]]) -> Rewrite:
+    rewrite = Rewrite(text)
+    for pieces in readings:
+        rewrite.append("\n\n", (len(text), len(text)))
+        for start, end, said in pieces:
+            rewrite.append(said, (start, end))
+    return rewrite
 
 
 def _characters(text: str) -> Rewrite | None:
@@ -100,9 +130,9 @@ def _characters(text: str) -> Rewrite | None:
 
 
 def _plain(text: str) -> str:
-    text = unicodedata.normalize("NFKC", INVISIBLE.sub("", text)).translate(PLAIN)
     text = INVISIBLE.sub("", text)
-    return "".join(str(unicodedata.decimal(letter)) if not letter.isascii() and letter.isdecimal() else letter for letter in text)
+    text = normalized("NFKC", text).translate(PLAIN)
+    return plain_numbers(INVISIBLE.sub("", text).translate(DRAWN))
 
 
 def _folded(text: str, rewrite: Rewrite) -> Rewrite:
@@ -120,25 +150,10 @@ def _folded(text: str, rewrite: Rewrite) -> Rewrite:
 
 
 def _digits(text: str) -> Rewrite | None:
-    edits = [(match.span(), "".join(letter for letter in match.group() if letter.isdigit())) for match in SPACED.finditer(text)]
-    edits += [(match.span(), "-" if "-" in match.group() else "") for match in BROKEN.finditer(text)]
-    if _may_spell_digits(text):
-        edits += [(match.span(), _spoken(match.group())) for match in SPELLED.finditer(text)]
-    if not edits:
-        return None
-    rewrite = Rewrite(text)
-    last = 0
-    for (start, end), new in sorted(edits):
-        if start >= last:
-            rewrite.replace(start, end, new)
-            last = end
-    return rewrite
-
-
-def _may_spell_digits(text: str) -> bool:
-    lowered = text.lower()
-    return sum(lowered.count(word) for word in DIGIT_WORDS) >= SPELLED_MINIMUM
-
-
-def _spoken(run: str) -> str:
-    return "".join(DIGIT_WORDS[word] for word in re.findall(r"[a-z]+", run.lower()))
+    edits = [(*match.span(), "".join(filter(str.isdigit, match.group()))) for match in SPACED.finditer(text)]
+    edits += [(match.start() + 1, match.end(), "-" if "-" in match.group() else "") for match in BROKEN.finditer(text)]
+    spelled = [[(start, end, digits) for digits in readings] for start, end, readings in spelled_numbers(text)]
+    joined, *cut = zip_longest(*spelled) if spelled else [()]
+    parted = [(match.start() + 1, match.end(), ", ") for match in BROKEN.finditer(text)]  # two numbers: "line 4-\n536-22-8145"
+    rounds = [[*edits, *joined], parted, *cut]
+    return _appended(text, chain.from_iterable(stretches(text, filter(None, edits)) for edits in rounds))

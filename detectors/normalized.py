@@ -18,6 +18,7 @@ from detectors.offsets import OffsetMap
 WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)?")
 NUMBER = "#"
 DIGITS = re.compile(r"\d(?:\D{0,120}\d)*")  # digits with less than a line and a half between them
+SHAPE = str.maketrans("123456789", "000000000")
 WHITE = re.compile(r"\s")
 BEFORE_DIGIT = 60
 AFTER_DIGIT = 120
@@ -98,6 +99,16 @@ class Normalized:
         if digits <= 1:
             return self.digit_regions
         return [region for region, count in zip(self.digit_regions, self.digit_counts, strict=True) if count >= digits]
+
+    @cached_property
+    def most_digits(self) -> int:
+        """How many digits the stretch with the most of them holds."""
+        return max(self.digit_counts, default=0)
+
+    @cached_property
+    def shaped(self) -> str:
+        """The text with every ASCII digit written `0`: a number's shape is then a literal."""
+        return self.text.translate(SHAPE)
 
     @cached_property
     def spans(self) -> list[tuple[int, int]]:

@@ -9,10 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 
-from detectors.detector import BELIEVED, NOTHING, EachText, collect, entity_kind
-from detectors.document import Evidence, Finding
+from detectors.detector import BELIEVED, EachText, collect, entity_kind
+from detectors.document import Finding
 from detectors.normalized import WORD, Normalized
 from detectors.phrases import Phrases
+from detectors.screen import Screen
 
 BEFORE = 60
 AFTER = 30
@@ -42,6 +43,7 @@ def pattern_detector(
     needles: tuple[str, ...] = (),
     words: Iterable[str] = (),
     digits: int = 1,
+    shapes: tuple[str, ...] = (),
     flags: int = 0,
     cost: int = 2,
 ) -> EachText:
@@ -49,10 +51,11 @@ def pattern_detector(
 
     needles: literals, one of which every match contains; without them every match contains a digit, and only the surroundings
     of digits are searched. words: every match contains one of these words. digits: every match contains so many digits.
+    shapes: every match contains one of these once its digits are written `0`.
     """
     compiled = re.compile(pattern, flags)
     name = name or entity.lower()
-    near_words, screen = frozenset(context), frozenset(words)
+    near_words = frozenset(context)
 
     def findings(text: Normalized) -> Iterator[Finding]:
         regions = [(0, len(text.text))] if needles else text.regions_with(digits)
@@ -63,14 +66,9 @@ def pattern_detector(
             if score >= BELIEVED or supported:
                 yield text.finding(name, entity, match.span(), max(score, 0.85) if supported else score)
 
-    def look(text: Normalized) -> Evidence:
-        if needles and not any(needle in text.text for needle in needles):
-            return NOTHING
-        if screen and screen.isdisjoint(text.vocabulary):
-            return NOTHING
-        return collect(findings(text)) if needles or text.digit_regions else NOTHING
-
-    return EachText(name=name, provides=frozenset({entity_kind(entity)}), look=look, cost=cost)
+    screen = Screen(digits=0 if needles else digits, shapes=shapes, needles=needles, words=frozenset(words))
+    provides = frozenset({entity_kind(entity)})
+    return EachText(name=name, provides=provides, look=lambda text: collect(findings(text)), cost=cost, screen=screen)
 
 
 def labelled_detector(
@@ -88,25 +86,34 @@ def labelled_detector(
     phrases = Phrases.of(labels)
     names = frozenset(tuple(WORD.findall(alternative.lower())) for label in labels for alternative in label.split("|"))
     behind = re.compile(f"{GAP}(?P<value>{value})(?![A-Za-z0-9])")
+    behind_in_lower_case = re.compile(behind.pattern, re.IGNORECASE)
     alone = re.compile(rf"\s*(?P<value>{value})(?![A-Za-z0-9])")
     name = name or f"{entity.lower()}_labelled"
 
     def matches(text: Normalized) -> Iterator[re.Match[str] | None]:
         if text.label and any(text.label[-len(words) :] == words for words in names):
             yield alone.match(text.text)
-        yield from (behind.match(text.text, end, min(len(text.text), end + reach)) for _, end, _ in phrases.spans(text))
+        # Where nothing at all is in capitals, the letters of a number are not either. Elsewhere small letters are words beside a number.
+        pattern = behind_in_lower_case if text.text == text.lowered else behind
+        yield from (pattern.match(text.text, end, min(len(text.text), end + reach)) for _, end, _ in phrases.spans(text))
 
     def findings(text: Normalized) -> Iterator[Finding]:
         seen: set[tuple[int, int]] = set()
         for match in matches(text):
-            if match is not None and match.span("value") not in seen and (verify is None or verify(match.group("value"))):
+            if match is None or match.span("value") in seen or (match.re is behind_in_lower_case and not _no_word(match.group("value"))):
+                continue
+            if verify is None or verify(match.group("value")):
                 seen.add(match.span("value"))
                 yield text.finding(name, entity, match.span("value"), score)
 
-    def look(text: Normalized) -> Evidence:
-        return collect(findings(text))
+    screen = Screen(phrases=phrases, unless_labelled=True)
+    provides = frozenset({entity_kind(entity)})
+    return EachText(name=name, provides=provides, look=lambda text: collect(findings(text)), cost=1, screen=screen)
 
-    return EachText(name=name, provides=frozenset({entity_kind(entity)}), look=look, cost=1)
+
+def _no_word(value: str) -> bool:
+    """Whether no word stands in a value that was matched without regard to case: every piece of it has a digit, or is masked."""
+    return all(any(map(str.isdigit, piece)) or not piece.strip("x*#\u2022-") for piece in value.split())
 
 
 def digits_of(text: str) -> str:

@@ -6,29 +6,20 @@ A phrase is written as a person would read it; `|` separates alternatives with o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
 from detectors.normalized import NUMBER, WORD, Normalized
 
-Rest = tuple[tuple[str, ...], str]
-"""The words after the second, and the term."""
-
-
-@dataclass(frozen=True, slots=True)
-class Opening:
-    """What may follow a first word: terms it is by itself, and by the second word what comes after."""
-
-    alone: tuple[str, ...]
-    seconds: Mapping[str, tuple[Rest, ...]] = field(repr=False)
+Hit = tuple[int, int, str]
+"""First word, word after the last, and term."""
 
 
 @dataclass(frozen=True, slots=True)
 class Phrases:
-    """Phrases by their first word. number: its own in the register of all that were ever made."""
+    """Phrases that are looked for together. number: their own in the register of all that were ever made."""
 
-    openings: Mapping[str, Opening] = field(repr=False)
     number: int
 
     @classmethod
@@ -36,22 +27,9 @@ class Phrases:
         """Index the terms; each keeps its spelling as its name. The same terms give the same object."""
         return _indexed(tuple(terms))
 
-    def positions(self, text: Normalized) -> Iterator[tuple[int, int, str]]:
+    def positions(self, text: Normalized) -> Sequence[Hit]:
         """First word, word after the last, and term, of every occurrence, in order of the first word."""
-        wanted = _wanted(text).get(self.number)
-        if not wanted:
-            return
-        words, places = text.words, text.places
-        last = len(words)
-        for index in places[wanted[0]] if len(wanted) == 1 else sorted(index for word in wanted for index in places[word]):
-            opening = self.openings[words[index]]
-            for term in opening.alone:
-                yield index, index + 1, term
-            if opening.seconds and index + 1 < last:
-                for rest, term in opening.seconds.get(words[index + 1], ()):
-                    end = index + 2 + len(rest)
-                    if not rest or tuple(words[index + 2 : end]) == rest:
-                        yield index, end, term
+        return occurring(text).get(self.number, ())
 
     def spans(self, text: Normalized) -> Iterator[tuple[int, int, str]]:
         """Start and end character and term of every occurrence."""
@@ -60,46 +38,59 @@ class Phrases:
 
     def any(self, text: Normalized) -> bool:
         """Whether one of them occurs."""
-        return next(self.positions(text), None) is not None
+        return self.number in occurring(text)
 
 
-_REGISTER: dict[str, list[int]] = {}
-"""First word → numbers of the `Phrases` that begin with it: a text's distinct words are looked up once, for all of them."""
+@dataclass(slots=True)
+class _Opening:
+    """What begins with a word: terms that are this word alone, and by the second word what comes after; each with its `Phrases`."""
+
+    alone: list[tuple[int, str]] = field(default_factory=list)
+    seconds: dict[str, list[tuple[int, list[str], str]]] = field(default_factory=dict)
+
+
+_OPENINGS: dict[str, _Opening] = {}
+"""The phrases of all `Phrases` by their first word, so that a text's words are walked once for all of them."""
 _COUNT = [0]
 
 
 @cache
 def _indexed(terms: tuple[str, ...]) -> Phrases:
-    alone: dict[str, list[str]] = {}
-    seconds: dict[str, dict[str, list[Rest]]] = {}
+    _COUNT[0] += 1
     for term in terms:
         for alternative in term.split("|"):
             first, *rest = split(alternative)
-            if not rest:
-                alone.setdefault(first, []).append(term)
+            opening = _OPENINGS.setdefault(first, _Opening())
+            if rest:
+                opening.seconds.setdefault(rest[0], []).append((_COUNT[0], rest[1:], term))
             else:
-                seconds.setdefault(first, {}).setdefault(rest[0], []).append((tuple(rest[1:]), term))
-    openings = {
-        word: Opening(tuple(alone.get(word, ())), {second: tuple(rests) for second, rests in seconds.get(word, {}).items()})
-        for word in alone.keys() | seconds.keys()
-    }
-    _COUNT[0] += 1
-    for word in openings:
-        _REGISTER.setdefault(word, []).append(_COUNT[0])
-    return Phrases(openings, _COUNT[0])
+                opening.alone.append((_COUNT[0], term))
+    return Phrases(_COUNT[0])
 
 
-def _wanted(text: Normalized) -> Mapping[int, list[str]]:
-    """For each `Phrases`, by number, the first words of it that the text has. Looked up once per text."""
-    known: tuple[int, dict[int, list[str]]] = text.shared.get(__name__, (0, {}))
-    count, wanted = known
-    if count != _COUNT[0]:
-        wanted = {}
-        for word in _REGISTER.keys() & text.vocabulary:
-            for number in _REGISTER[word]:
-                wanted.setdefault(number, []).append(word)
-        text.shared[__name__] = (_COUNT[0], wanted)
-    return wanted
+def occurring(text: Normalized) -> Mapping[int, Sequence[Hit]]:
+    """Every occurrence of every phrase, by the number of its `Phrases`. Looked for once per text."""
+    known: tuple[int, dict[int, list[Hit]]] | None = text.shared.get(__name__)
+    if known is None or known[0] != _COUNT[0]:
+        known = text.shared[__name__] = (_COUNT[0], _found(text.words))
+    return known[1]
+
+
+def _found(words: list[str]) -> dict[int, list[Hit]]:
+    found: dict[int, list[Hit]] = {}
+    if not words:
+        return found
+    for index, (word, following) in enumerate(zip(words, [*words[1:], ""], strict=True)):
+        opening = _OPENINGS.get(word)
+        if opening is None:
+            continue
+        for number, term in opening.alone:
+            found.setdefault(number, []).append((index, index + 1, term))
+        for number, rest, term in opening.seconds.get(following, ()):
+            end = index + 2 + len(rest)
+            if not rest or words[index + 2 : end] == rest:
+                found.setdefault(number, []).append((index, end, term))
+    return found
 
 
 def split(phrase: str) -> list[str]:

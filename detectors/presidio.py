@@ -4,7 +4,8 @@ Presidio's analyzer engine is left out: its per-call copies and decision log cos
 `recognizer.analyze` on candidates that a linear pattern found, and score context words ourselves.
 
 Kept here: no outbound connection (tldextract is pinned to the suffix list it ships with), and no text in logs: Presidio's
-logger is switched off, since its IBAN recognizer logs what it could not validate (invariants 5 and 8).
+logger is switched off, since its IBAN recognizer logs what it could not validate (invariants 5 and 8). A pattern that runs out of time
+fails the document (invariant 1).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import importlib
 import logging
 import re
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import Any
@@ -20,15 +22,28 @@ from detectors.detector import BELIEVED, NOTHING, collect, entity_kind
 from detectors.document import Evidence, EvidenceKind, Finding
 from detectors.normalized import Normalized
 from detectors.pattern import near
+from detectors.screen import Screen
 
 Verify = Callable[[str], bool]
 
 
 def quieten() -> None:
-    """Silence Presidio's logger and pin tldextract to its bundled snapshot. Idempotent; done before any recognizer is built."""
-    logging.getLogger("presidio-analyzer").disabled = True
+    """Silence Presidio's logger, pass on what it hides, pin tldextract to its snapshot. Idempotent; done before a recognizer is built."""
+    logger: Any = logging.getLogger("presidio-analyzer")
+    logger.disabled = True
+    logger.warning = _pass_on_timeout
     extractor: Any = importlib.import_module("tldextract.tldextract")
     extractor.TLD_EXTRACTOR = extractor.TLDExtract(suffix_list_urls=(), cache_dir=None)
+
+
+def _pass_on_timeout(*_: object, **__: object) -> None:
+    """In place of a warning: a pattern that ran out of time is a failure.
+
+    Presidio's recognizers catch the `TimeoutError`, warn, and go on as if the pattern had found nothing (invariant 1).
+    """
+    error = sys.exc_info()[1]
+    if isinstance(error, TimeoutError):
+        raise error
 
 
 def predefined(class_name: str) -> Callable[[], Any]:
@@ -45,7 +60,7 @@ class PresidioDetector:
 
     candidates: a linear pattern with a digit in it; the recognizer sees only what it matches. entities: recognizer entity → ours. A result
     below `BELIEVED` needs a context word nearby. refuse: values that are well-formed and known to be
-    harmless. digits: how many every candidate has.
+    harmless. digits: how many every candidate has. shapes: every candidate contains one of these once its digits are written `0`.
     """
 
     version = "1"
@@ -61,6 +76,7 @@ class PresidioDetector:
         needs_context: bool = False,
         refuse: Verify | None = None,
         digits: int = 1,
+        shapes: tuple[str, ...] = (),
         cost: int = 3,
         flags: int = 0,
     ) -> None:
@@ -74,6 +90,7 @@ class PresidioDetector:
         self._needs_context = needs_context
         self._refuse = refuse
         self._digits = digits
+        self.screen = Screen(digits=digits, shapes=shapes)
 
     @cached_property
     def _recognizer(self) -> Any:

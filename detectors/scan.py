@@ -6,6 +6,9 @@ Invariants kept here:
 - everything sendable is scanned (2): every part of a document, whatever its length;
 - no text leaves (5): what is logged is a detector's name, a record id and the name of an exception class;
 - evidence only grows (9).
+
+What saves work and changes no answer: a detector sees only the texts that pass its screen; parts that are the same text in a batch are
+normalised and judged once; the demand is asked when something was found, and before every dearer tier of detectors.
 """
 
 from __future__ import annotations
@@ -13,14 +16,17 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import islice
+from dataclasses import dataclass
+from itertools import groupby
 
-from detectors.detector import EVERYTHING, LIMIT_FINDINGS, NOTHING, Detector, DetectorSet
+from detectors.answers import check_answer
+from detectors.detector import EVERYTHING, NOTHING, Detector, DetectorSet
 from detectors.document import Demand, Document, Evidence, EvidenceKind, ReadProblem
+from detectors.inquiry import Inquiry
 from detectors.language import UNSUPPORTED_LANGUAGE, unsupported
 from detectors.normalize import normalize
 from detectors.normalized import Normalized
+from detectors.screen import Screen, screen_of
 
 LOGGER = logging.getLogger(__name__)
 LIMIT_CHARACTERS = "limit_characters"
@@ -32,12 +38,13 @@ class Limits:
     """Counted, not timed, so that a verdict is reproducible.
 
     max_characters: per document, over all parts; the rest is not looked at and the document fails. max_findings: per document.
-    batch: documents whose texts go to a detector together.
+    batch, batch_characters: documents whose texts go to a detector together: so many, or fewer as soon as their texts are so long.
     """
 
     max_characters: int = 20_000_000
     max_findings: int = 100_000
     batch: int = 32
+    batch_characters: int = 500_000
 
 
 DEFAULT_LIMITS = Limits()
@@ -49,81 +56,6 @@ def complete(evidence: Evidence) -> frozenset[EvidenceKind]:  # noqa: ARG001 - a
 
 
 COMPLETE: Demand = complete
-
-
-@dataclass(slots=True)
-class _State:
-    """One document on its way: its texts, what is known, who has been asked.
-
-    open: for each question, how many detectors have not answered it yet. A question is settled when all of them have: the one
-    that looks for a formatted number says nothing about the one behind a label. fresh, settled: answers not yet merged into `known`.
-    """
-
-    record_id: str
-    texts: tuple[Normalized, ...] = field(repr=False)
-    known: Evidence
-    limits: Limits
-    open: dict[EvidenceKind, int]
-    asked: set[str] = field(default_factory=set)
-    wanted: frozenset[EvidenceKind] | None = None
-    fresh: list[Evidence] = field(default_factory=list)
-    settled: set[EvidenceKind] = field(default_factory=set)
-
-    @property
-    def evidence(self) -> Evidence:
-        """All that is known so far, in one piece."""
-        if self.fresh or self.settled:
-            self.known = _merged([self.known, *self.fresh, Evidence(settled=frozenset(self.settled))], self.limits)
-            self.fresh.clear()
-            self.settled.clear()
-        return self.known
-
-    def wants(self, detector: Detector, demand: Demand) -> bool:
-        """Whether this detector can answer a question that is still open."""
-        if detector.name in self.asked or not self.texts:
-            return False
-        if self.wanted is None:
-            self.wanted = demand(self.evidence)
-        return EVERYTHING in self.wanted or not detector.provides.isdisjoint(self.wanted - self.evidence.settled)
-
-    def add(self, detector: Detector, found: Sequence[Evidence]) -> None:
-        """Take the answers in."""
-        self._changed()
-        for kind in detector.provides:
-            self.open[kind] -= 1
-            if not self.open[kind]:
-                self.settled.add(kind)
-        self.fresh += [evidence for evidence in found if evidence is not NOTHING]
-
-    def fail(self, code: str) -> None:
-        """Record a reason why this document could not be judged."""
-        self._changed()
-        self.fresh.append(Evidence(failures=frozenset({code})))
-
-    def _changed(self) -> None:
-        """Ask the demand again, unless it asks for everything anyway: then no answer can make it ask for more."""
-        if self.wanted is None or EVERYTHING not in self.wanted:
-            self.wanted = None
-
-
-def _merged(pieces: Sequence[Evidence], limits: Limits) -> Evidence:
-    """The union of all, with no more findings than the limit; past it the document fails."""
-    topics: dict[str, float] = {}
-    for piece in pieces:
-        for name, score in piece.topics.items():
-            topics[name] = max(score, topics.get(name, 0.0))
-    findings = tuple(finding for piece in pieces for finding in piece.findings)
-    failures = frozenset().union(*(piece.failures for piece in pieces))
-    if len(findings) > limits.max_findings:
-        findings, failures = findings[: limits.max_findings], failures | {LIMIT_FINDINGS}
-    return Evidence(
-        findings=findings,
-        topics=topics,
-        markers=frozenset().union(*(piece.markers for piece in pieces)),
-        declared=frozenset().union(*(piece.declared for piece in pieces)),
-        failures=failures,
-        settled=frozenset().union(*(piece.settled for piece in pieces)),
-    )
 
 
 def scan(
@@ -141,53 +73,84 @@ def scan(
     """
     chosen = detectors.detectors if isinstance(detectors, DetectorSet) else detectors
     ordered = sorted(chosen, key=lambda detector: (detector.cost, detector.name))
-    remaining = iter(documents)
+    tiers = [[(detector, screen_of(detector)) for detector in tier] for _, tier in groupby(ordered, key=lambda detector: detector.cost)]
     providers = Counter(kind for detector in ordered for kind in detector.provides)
-    while batch := [_prepare(document, limits, providers) for document in islice(remaining, limits.batch)]:
+    for batch in batches(documents, limits):
+        texts: dict[tuple[str, str], _Judged] = {}
+        inquiries = [_prepare(document, limits, providers, texts) for document in batch]
         # A demand may open a new question when another is answered, so the round is repeated until nobody is asked any more.
-        while _round(batch, ordered, demand):
+        while _round(inquiries, tiers, demand):
             pass
-        yield from (state.evidence for state in batch)
+        yield from (inquiry.evidence for inquiry in inquiries)
 
 
-def _round(batch: Sequence[_State], detectors: Sequence[Detector], demand: Demand) -> bool:
+def batches(documents: Iterable[Document], limits: Limits = DEFAULT_LIMITS) -> Iterator[list[Document]]:
+    """The documents in order, as many at a time as the limits of a batch let through; no further ahead than that."""
+    batch: list[Document] = []
+    size = 0
+    for document in documents:
+        batch.append(document)
+        size += len(document.text)
+        if len(batch) >= limits.batch or size >= limits.batch_characters:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def _round(inquiries: Sequence[Inquiry], tiers: Sequence[Sequence[tuple[Detector, Screen | None]]], demand: Demand) -> bool:
     asked = False
-    for detector in detectors:
-        states = [state for state in batch if state.wants(detector, demand)]
-        if states:
-            asked = True
-            _ask(detector, states)
+    for tier in tiers:
+        for inquiry in inquiries:
+            inquiry.ask(demand)
+        for detector, screen in tier:
+            wanting = [inquiry for inquiry in inquiries if inquiry.wants(detector, demand)]
+            if wanting:
+                asked = True
+                _ask(detector, screen, wanting)
     return asked
 
 
-def _ask(detector: Detector, states: Sequence[_State]) -> None:
+def _ask(detector: Detector, screen: Screen | None, inquiries: Sequence[Inquiry]) -> None:
     """Ask about many documents at once; if that fails, one by one, so that only the document at fault pays."""
-    for state in states:
-        state.asked.add(detector.name)
+    for inquiry in inquiries:
+        inquiry.asked.add(detector.name)
     try:
-        found = _answers(detector, [text for state in states for text in state.texts])
-    except Exception as error:  # noqa: BLE001 - whatever a detector raises must become a failure, never silence
-        if len(states) > 1:
-            for state in states:
-                _ask(detector, [state])
+        found = _answers(detector, screen, inquiries)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a detector raises must become a failure, never silence
+        if len(inquiries) > 1:
+            for inquiry in inquiries:
+                _ask(detector, screen, [inquiry])
             return
-        LOGGER.warning("detector %s failed on record %s: %s", detector.name, states[0].record_id, type(error).__name__)
-        states[0].fail(f"{DETECTOR_ERROR}:{detector.name}")
+        LOGGER.warning("detector %s failed on record %s: %s", detector.name, inquiries[0].record_id, type(error).__name__)
+        inquiries[0].fail(f"{DETECTOR_ERROR}:{detector.name}")
         return
-    place = 0
-    for state in states:
-        state.add(detector, found[place : place + len(state.texts)])
-        place += len(state.texts)
+    for inquiry in inquiries:
+        inquiry.add(detector, (found.get(id(text), NOTHING) for text in inquiry.texts) if found else ())
 
 
-def _answers(detector: Detector, texts: Sequence[Normalized]) -> Sequence[Evidence]:
-    found = detector.detect(texts)
+def _answers(detector: Detector, screen: Screen | None, inquiries: Sequence[Inquiry]) -> Mapping[int, Evidence]:
+    """What the detector says of each text that passes its screen, by the text's identity; the same text is asked about once."""
+    texts = {id(text): text for inquiry in inquiries for text in inquiry.texts if screen is None or screen.passes(text)}
+    if not texts:
+        return {}
+    found = detector.detect(list(texts.values()))
     if len(found) != len(texts):
         raise ValueError(f"detector {detector.name}: expected {len(texts)} answers, got {len(found)}")
-    return found
+    for answer in found:
+        check_answer(detector.name, answer)
+    return dict(zip(texts, found, strict=True))
 
 
-def _prepare(document: Document, limits: Limits, providers: Mapping[EvidenceKind, int]) -> _State:
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """A text as detectors see it, and the codes of what could not be judged in it."""
+
+    text: Normalized
+    failures: frozenset[str]
+
+
+def _prepare(document: Document, limits: Limits, providers: Mapping[EvidenceKind, int], texts: dict[tuple[str, str], _Judged]) -> Inquiry:
     """Normalise every part within the limits, and settle what needs no detector: problems, language, undecodable runs."""
     failures: set[str] = set()
     if document.problem is not None:
@@ -196,27 +159,32 @@ def _prepare(document: Document, limits: Limits, providers: Mapping[EvidenceKind
         failures.add(str(ReadProblem.EMPTY))
     parts = document.parts if document.readable else {}  # without readable text the document is held, whatever its metadata
     left = limits.max_characters
-    texts: list[Normalized] = []
+    judged: list[_Judged] = []
     for part, value in parts.items():
         if not value:
             continue
         if len(value) > left:
             failures.add(LIMIT_CHARACTERS)
         if left > 0:
-            texts.append(_judge(value[:left], part, failures))
+            key = (part, value[:left])
+            if key not in texts:
+                texts[key] = _judge(value[:left], part)
+            judged.append(texts[key])
         left = max(0, left - len(value))
-    known = Evidence(failures=frozenset(failures), declared=document.declared)
-    return _State(record_id=document.record_id, texts=tuple(texts), known=known, limits=limits, open=dict(providers))
+    return Inquiry(
+        record_id=document.record_id,
+        texts=tuple(each.text for each in judged),
+        known=Evidence(failures=frozenset(failures).union(*(each.failures for each in judged)), declared=document.declared),
+        most_findings=limits.max_findings,
+        open=dict(providers),
+    )
 
 
-def _judge(value: str, part: str, failures: set[str]) -> Normalized:
+def _judge(value: str, part: str) -> _Judged:
     try:
         text = normalize(value, part)
-        failures.update(text.failures)
-        if unsupported(text):
-            failures.add(UNSUPPORTED_LANGUAGE)
-    except Exception as error:  # noqa: BLE001 - as above: a text that cannot even be prepared is not judged clean
+        failures = text.failures | {UNSUPPORTED_LANGUAGE} if unsupported(text) else text.failures
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - as above: a text that cannot even be prepared is not judged clean
         LOGGER.warning("normalizing failed: %s", type(error).__name__)
-        failures.add(f"{DETECTOR_ERROR}:normalize")
-        return Normalized(text=value, part=part)
-    return text
+        return _Judged(Normalized(text=value, part=part), frozenset({f"{DETECTOR_ERROR}:normalize"}))
+    return _Judged(text, failures)

@@ -12,6 +12,8 @@ MOST_ROWS = 5_000
 LONGEST_HEADER_CELL = 40
 MOST_COLUMNS = 500
 MOST_WORDS = 4
+LONGEST_SHARED = 1_000_000
+"""Characters. The tables of a longer text are not kept: looking twice is cheaper than a batch that does not fit."""
 Cell = tuple[int, int]
 
 
@@ -23,14 +25,23 @@ class Table:
     rows: tuple[tuple[Cell, ...], ...] = field(repr=False)
 
 
-def tables(text: Normalized) -> Iterator[Table]:
-    """Every table: a row of short names without digits, followed by at least one row of the same width."""
+def tables(text: Normalized) -> list[Table]:
+    """Every table: a row of short names without digits, followed by at least one row of the same width. Looked for once per text."""
+    found: list[Table] | None = text.shared.get(__name__)
+    if found is None:
+        found = list(_tables(text))
+        if len(text.text) <= LONGEST_SHARED:
+            text.shared[__name__] = found
+    return found
+
+
+def _tables(text: Normalized) -> Iterator[Table]:
     if not any(delimiter in text.text for delimiter in DELIMITERS):
         return
     lines = _lines(text.text)
     index = 0
     while index < len(lines) - 1:
-        delimiter, header = _header(text, *lines[index])
+        delimiter, header = _header(text, *lines[index], lines[index + 1])
         index += 1
         if not header:
             continue
@@ -52,7 +63,7 @@ def _lines(text: str) -> list[Cell]:
     return spans
 
 
-def _header(text: Normalized, start: int, end: int) -> tuple[str, tuple[tuple[str, ...], ...]]:
+def _header(text: Normalized, start: int, end: int, following: Cell) -> tuple[str, tuple[tuple[str, ...], ...]]:
     line = text.lowered[start:end]
     if end - start > LONGEST_HEADER_CELL * MOST_COLUMNS:
         return "", ()
@@ -61,6 +72,8 @@ def _header(text: Normalized, start: int, end: int) -> tuple[str, tuple[tuple[st
     if most < 1 or len(line) > LONGEST_HEADER_CELL * (most + 1):
         return "", ()
     delimiter = DELIMITERS[counts.index(most)]
+    if text.text.count(delimiter, *following) < most - (2 if delimiter == "|" else 0):
+        return "", ()  # the next line is too short for a row; a line of pipes may have one more at either end
     if len(line.split(delimiter, 1)[0].split()) > MOST_WORDS:
         return "", ()
     names = tuple(tuple(WORD.findall(line[a - start : b - start].replace("_", " "))) for a, b in _cells(text.text, start, end, delimiter))

@@ -78,7 +78,7 @@ def _installed() -> Iterator[Check]:
 def _rules(job: Job | None) -> Iterator[Check]:
     try:
         policy, registry = load_rulebook(job.policy_path if job else DEFAULT_POLICY, (job and job.registry) or DEFAULT_REGISTRY)
-        detectors = load(ner=policy.ner)
+        detectors = load(ner=policy.ner, participants=policy.participants)
     except (PolicyError, DetectorsError) as error:
         yield Check(health=Health.BAD, what="policy", detail=str(error))
         return

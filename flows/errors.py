@@ -4,6 +4,7 @@
     ├── JobError            the job file, or a table that it names, cannot be used: nothing was handed over
     ├── RenderError         the prompt template cannot be used
     ├── ScheduleError       a scheduled run was refused before it began
+    ├── ScanWorkerError     a process that scans cannot be started, or has other detectors than the run began with
     ├── PrefectUnreachableError  the Prefect server that the environment names does not answer
     └── BatchFailedError    a batch or a run failed; carries a reason code, because Prefect stores the text of exceptions
 
@@ -27,6 +28,10 @@ class RenderError(FlowError):
 
 class ScheduleError(FlowError):
     """A scheduled run was refused before it began: the job states what a schedule must not do."""
+
+
+class ScanWorkerError(FlowError):
+    """The processes that scan cannot be trusted or started. A document that ends one is no error: it is UNSCANNABLE."""
 
 
 class PrefectUnreachableError(FlowError):

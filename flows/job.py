@@ -19,7 +19,17 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from croniter import croniter
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError, ValidationInfo
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
 
 from flows.errors import JobError
 from flows.job_errors import explain, raise_at
@@ -101,10 +111,17 @@ class _Strict(BaseModel):
 
 
 class Declared(_Strict):
-    """Files that are of a data class whatever their text says."""
+    """Files, or bearers of a sensitivity label, that are of a data class whatever their text says: one of `glob` and `label`."""
 
-    glob: str = Field(min_length=1)
+    glob: str | None = Field(None, min_length=1)
+    label: str | None = Field(None, min_length=1)
     data_class: Annotated[str, AfterValidator(_data_class)] = Field(alias="class")
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> Declared:
+        if (self.glob is None) == (self.label is None):
+            raise ValueError("expected either glob, over file names, or label, over the names of sensitivity labels")
+        return self
 
 
 class Source(_Strict):
@@ -178,6 +195,7 @@ class Job(_Strict):
     output: AnyPath
     ledger: Annotated[LedgerPaths, BeforeValidator(_ledger)]
     batch_size: int = Field(1000, ge=1, le=100_000)
+    scan_processes: int | None = Field(None, ge=1, le=256)
     schedule: Annotated[str, AfterValidator(_cron)] | None = None
     timezone: Annotated[str, AfterValidator(_timezone)] = "UTC"
     poll_s: float = Field(30.0, gt=0, le=3600)

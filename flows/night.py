@@ -16,7 +16,7 @@ from pathlib import Path
 
 from detectors import load
 from detectors.detector import DetectorSet
-from detectors.document import Demand, Document, Evidence
+from detectors.document import Document, Evidence
 from detectors.scan import scan
 from flows.errors import JobError
 from flows.job import Job, load_job
@@ -24,6 +24,7 @@ from flows.lanes import EMULATOR, build_lane, check_usable, choose_endpoints, st
 from flows.progress import Progress, SilentProgress
 from flows.render import load_prompt
 from flows.runs import begin_run, choose_run, out_elsewhere, register_policy, template_of
+from flows.scanner import Scanner
 from flows.sources import check_duplicates
 from flows.templates import keep_template
 from policies.check import Severity, check
@@ -52,6 +53,7 @@ class NightOptions:
     """What a caller may choose: paths, ids and flags, small enough for Prefect to carry.
 
     date: the logical date, ISO, UTC. run_id: an existing run to go on with. collect_only: read no document unless a provider lost rows.
+    scan_processes: instead of the job's.
     """
 
     job: str
@@ -62,6 +64,7 @@ class NightOptions:
     limit: int | None = None
     reprocess: bool = False
     wait: bool = True
+    scan_processes: int | None = None
     scheduled: bool = False
 
     @property
@@ -89,7 +92,7 @@ class Night:
     endpoints: Sequence[Endpoint]
     prompt: Prompt
     detectors: DetectorSet
-    demand: Demand
+    scanner: Scanner
     lanes: Mapping[str, LaneEngine]
     states: RecordStates
     before: Completed
@@ -128,7 +131,7 @@ class Night:
     def scan(self, documents: Sequence[Document]) -> list[Evidence]:
         """Evidence of each document, in order."""
         with self.timed("detection"):
-            return list(scan(documents, self.detectors, self.demand))
+            return list(self.scanner.scan(documents))
 
     def refresh(self) -> None:
         """Read the run's state from the ledger again."""
@@ -191,7 +194,7 @@ def open_night(options: NightOptions, progress: Progress | None = None) -> Itera
             check_usable(endpoint, job)
         day = logical_date(options)
         progress.stage("loading detectors")
-        detectors = load(ner=policy.ner)
+        detectors = load(ner=policy.ner, participants=policy.participants)
         check_policy(policy, endpoints, detectors)
         check_template(prompt, policy, detectors, job)
         check_duplicates(job)
@@ -222,7 +225,15 @@ def open_night(options: NightOptions, progress: Progress | None = None) -> Itera
             endpoints=endpoints,
             prompt=prompt,
             detectors=detectors,
-            demand=demand_for(policy),
+            scanner=stack.enter_context(
+                Scanner(
+                    detectors,
+                    demand_for(policy),
+                    ner=policy.ner,
+                    participants=policy.participants,
+                    processes=options.scan_processes or job.scan_processes,
+                )
+            ),
             lanes={endpoint.name: build_lane(endpoint, job, stages, stack) for endpoint in endpoints},
             states=run_state(ledger, run_id),
             before=completed_before(ledger, job.name, run_id=run_id),

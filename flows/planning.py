@@ -45,7 +45,7 @@ def make_plan(options: NightOptions) -> Plan:
     prompt = load_prompt(job)
     endpoints = choose_endpoints(job, registry, scheduled=False)
     check_duplicates(job)
-    detectors, demand = load(ner=policy.ner), demand_for(policy)
+    detectors, demand = load(ner=policy.ner, participants=policy.participants), demand_for(policy)
     overhead = sum(len(text.encode()) for text in prompt.constants)
     plan, begun = Plan(), time.monotonic()
     for batch in list_batches(job, limit=options.limit):

@@ -3,37 +3,63 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from detectors import load
-from detectors.document import Document, Evidence, Finding
+from detectors.detector import DetectorSet
+from detectors.document import Demand, Document, Evidence, Finding
 from detectors.scan import scan
 from flows.deciding import decide_documents
 from flows.errors import JobError
+from flows.explaining import Explainer
 from flows.job import Job
 from flows.sources import list_batches, read_batch
 from policies.demand import demand_for
 from policies.load import DEFAULT_POLICY, load_policy
 from policies.model import Decision
+from policies.policy import Policy
 from sinks.ledger.keys import Keys
 
 # Scanned record ids are printed beside their source names, so their key protects nothing: a fixed one makes two scans agree.
 SCAN_KEYS = Keys(b"waybill scan: ids are shown beside their names")
 
 
-def scan_paths(paths: Sequence[Path], policy_path: Path | None, *, planned: bool = False) -> Iterator[dict[str, Any]]:
-    """The verdict on every document under `paths`. Complete evidence unless `planned`, so that all its classes are named."""
+def scan_documents(documents: Iterable[Document], detectors: DetectorSet, demand: Demand) -> Iterator[Evidence]:
+    """One evidence per document, in order: the one place where the commands that only look call the scan."""
+    return scan(documents, detectors, demand)
+
+
+def demand_of(policy: Policy, *, planned: bool) -> Demand:
+    """Everything; or, when `planned`, what a planned night asks for, also under a policy whose own nights are complete."""
+    return demand_for(replace(policy, evidence="planned")) if planned else demand_for(policy, complete=True)
+
+
+def scan_paths(
+    paths: Sequence[Path],
+    policy_path: Path | None,
+    *,
+    planned: bool = False,
+    explain: bool = False,
+    unsafe_show_text: bool = False,
+) -> Iterator[dict[str, Any]]:
+    """The verdict on every document under `paths`. Complete evidence unless `planned`, so that all its classes are named.
+
+    explain: say which conditions held and what made them true. unsafe_show_text: with the text that was matched (breaks invariant 5).
+    """
     policy = load_policy(policy_path or DEFAULT_POLICY)
-    detectors = load(ner=policy.ner)
-    demand = demand_for(policy, complete=not planned)
+    detectors = load(ner=policy.ner, participants=policy.participants)
+    demand = demand_of(policy, planned=planned)
+    explainer = Explainer(policy, detectors, show_text=unsafe_show_text) if explain else None
     for path in paths:
         for documents in _read(path):
-            evidence = list(scan(documents, detectors, demand))
+            evidence = list(scan_documents(documents, detectors, demand))
             decisions = decide_documents(documents, evidence, policy, detectors.hash)
             for document, found, decision in zip(documents, evidence, decisions, strict=True):
-                yield _verdict(document, found, decision)
+                told = _verdict(document, found, decision)
+                yield told | ({"explanation": explainer.tree(document, found, decision)} if explainer else {})
 
 
 def _read(path: Path) -> Iterator[list[Document]]:

@@ -10,27 +10,48 @@ A failure of a detector makes `UNSCANNABLE` true. A detector that was never aske
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from detectors.detector import EVERYTHING
 from detectors.document import Demand, Evidence, EvidenceKind
 from policies.model import CLASS_NAME, CLEAN, UNSCANNABLE
 from policies.policy import Policy
 from policies.rules import NO_KINDS, Truth, View, view
+from policies.thresholds import Seen, Thresholds
+
+MOST_REMEMBERED = 20_000
+"""Answers kept by a demand. Documents differ, but what a policy can see of them hardly does."""
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedDemand:
-    """Asks for what could still change permitted lanes, deciding rule or requirements."""
+    """Asks for what could still change permitted lanes, deciding rule or requirements.
+
+    Evidence is looked at through the policy's own thresholds (`Thresholds`): what looks the same gets the same answer, which is remembered.
+    """
 
     policy: Policy
+    _thresholds: Thresholds = field(init=False, repr=False, compare=False)
+    _remembered: dict[Seen, frozenset[EvidenceKind]] = field(init=False, repr=False, compare=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_thresholds", Thresholds.of(self.policy))
+
+    def __reduce__(self) -> tuple[type[PlannedDemand], tuple[Policy]]:
+        return PlannedDemand, (self.policy,)
 
     def __call__(self, evidence: Evidence) -> frozenset[EvidenceKind]:
         """The kinds worth asking for; empty when the outcome is settled."""
         if self.policy.kinds <= evidence.settled:
             return NO_KINDS
-        seen = view(evidence)
-        return undecided_kinds(self.policy, seen, standing(self.policy, evidence, seen))
+        seen_as = self._thresholds.seen(evidence)
+        known = self._remembered.get(seen_as)
+        if known is None:
+            if len(self._remembered) >= MOST_REMEMBERED:
+                self._remembered.clear()
+            seen = view(evidence)
+            known = self._remembered[seen_as] = undecided_kinds(self.policy, seen, standing(self.policy, evidence, seen))
+        return known
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ import hashlib
 from pathlib import Path
 from typing import Literal
 
+from policies.detection import parse_ner, parse_participants
 from policies.errors import PolicyFileError
 from policies.facts import FACTS, Fact
 from policies.model import BUILT_IN_CLASSES, CLASS_NAME, CLEAN, UNSCANNABLE, Lane
@@ -59,7 +60,7 @@ def read_source(path: Path) -> Source:
 def parse_policy(source: Source, *, registry: Source | None = None, prices: Source | None = None) -> Policy:
     """Bytes → policy. Pure."""
     root = parse(source)
-    keys = root.table(required=("version", "classes", "routes", "default"), optional=("evidence", "ner"))
+    keys = root.table(required=("version", "classes", "routes", "default"), optional=("evidence", "ner", "participants"))
     if keys["default"].text("`held`, the only default there is") != "held":
         keys["default"].fail("`held`, the only default there is")
     classes = _classes(keys["classes"])
@@ -70,7 +71,8 @@ def parse_policy(source: Source, *, registry: Source | None = None, prices: Sour
         routes=routes,
         hash=_hash(source, registry, prices),
         evidence=_evidence(keys.get("evidence")),
-        ner=keys["ner"].text("the name of a pipeline", pattern=r"[A-Za-z0-9][A-Za-z0-9_./-]*") if "ner" in keys else None,
+        ner=parse_ner(keys.get("ner")),
+        participants=parse_participants(keys.get("participants")),
         file=source.name,
         source=source.data.decode(),
     )

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from detectors.document import EvidenceKind
+from detectors.ner_choice import NerChoice
+from detectors.participants import NOBODY, Participants
 from policies.facts import Fact
 from policies.model import BUILT_IN_CLASSES, UNSCANNABLE, Lane
 from policies.rules import NO_KINDS, Condition
@@ -64,7 +66,8 @@ class Policy:
     """The whole policy. Picklable: it travels to scan workers inside the demand.
 
     classes: by name, in the file's order. ranks: the first route that names a class. hash: SHA-256, hex, over the policy file with
-    the registry and price files it is used with. ner: the named-entity pipeline that the policy asks for, if any.
+    the registry and price files it is used with. ner: the named-entity model that the policy asks for, if any. participants: who is
+    counsel, by the policy's own directory.
     """
 
     version: str
@@ -72,7 +75,8 @@ class Policy:
     routes: tuple[Route, ...]
     hash: str = ""
     evidence: Literal["planned", "complete"] = "planned"
-    ner: str | None = None
+    ner: NerChoice | None = None
+    participants: Participants = NOBODY
     file: str = field(default="", compare=False)
     source: str = field(default="", repr=False)
     ranks: Mapping[str, int] = field(init=False, repr=False, compare=False)

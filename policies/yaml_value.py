@@ -67,6 +67,10 @@ class YamlValue:
             entries[key] = YamlValue(file=self.file, path=_join(self.path, key), line=line, node=node)
         return entries
 
+    def is_table(self) -> bool:
+        """Whether the value is a table."""
+        return isinstance(self.node, yaml.MappingNode)
+
     def is_list(self) -> bool:
         """Whether the value is a list, empty or not."""
         return isinstance(self.node, yaml.SequenceNode)

@@ -33,6 +33,7 @@ def detectors() -> tuple[Detector, ...]:
             entities={"ABA_ROUTING_NUMBER": "ABA_ROUTING_NUMBER"},
             candidates=r"(?<![\w-])[0-3678]\d{3}-?\d{4}-?\d(?![\w-])",
             digits=9,
+            shapes=("0000-", "00000"),
             context=("routing", "aba", "rtn", "bank", "wire", "ach", "transit"),
             needs_context=True,
         ),

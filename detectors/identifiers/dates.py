@@ -7,6 +7,7 @@ from detectors.phrases import listed
 MONTH = (
     "Jan(?:uary)?|Feb(?:ruary)?|Mar(?:ch)?|Apr(?:il)?|May|June?|July?|Aug(?:ust)?|Sept?(?:ember)?|Oct(?:ober)?|Nov(?:ember)?|Dec(?:ember)?"
 )
+SHAPES = ("0/0", "0-0", "0.0")
 NUMERIC = r"\d{1,2}[/.-]\d{1,2}[/.-](?:\d{4}|\d{2})|\d{4}[/.-]\d{1,2}[/.-]\d{1,2}"
 NAMED = rf"(?i:(?:{MONTH})\.?[ -]\d{{1,2}}(?:st|nd|rd|th)?,?[ -]?\d{{2,4}}|\d{{1,2}}(?:st|nd|rd|th)?[ -](?:{MONTH})\.?,?[ -]\d{{2,4}})"
 DATE = rf"(?:{NUMERIC}|{NAMED})"
@@ -20,6 +21,6 @@ def detectors() -> tuple[Detector, ...]:
     """Births by label; any full date."""
     return (
         labelled_detector("DATE_OF_BIRTH", BIRTH_LABELS, rf"{DATE}|(?:0?[1-9]|1[0-2])/(?:19|20)\d{{2}}|\d{{8}}"),
-        pattern_detector("DATE_TIME", rf"(?<![\w/.-])(?:{NUMERIC})(?![\w/-])", name="date_numeric", score=0.6, digits=4),
+        pattern_detector("DATE_TIME", rf"(?<![\w/.-])(?:{NUMERIC})(?![\w/-])", name="date_numeric", score=0.6, digits=4, shapes=SHAPES),
         pattern_detector("DATE_TIME", rf"\b(?:{NAMED})(?!\w)", name="date_named", score=0.6, words=MONTHS),
     )

@@ -13,5 +13,6 @@ def detector() -> Detector:
         recognizer=predefined("IpRecognizer"),
         entities={"IP_ADDRESS": "IP_ADDRESS"},
         candidates=CANDIDATES,
+        shapes=("0.0", ":"),
         refuse=lambda value: value.startswith("127.") or value == "0.0.0.0" or (":" in value and len(value) < 9),  # noqa: S104, PLR2004
     )

@@ -12,5 +12,6 @@ def detector() -> Detector:
         entities={"US_ITIN": "US_ITIN"},
         candidates=r"(?<![\w-])9\d{2}[- ]?\d{2}[- ]?\d{4}(?![\w-])",
         digits=9,
+        shapes=("000 00", "000-00", "00000"),
         context=("itin", "taxpayer", "tin", "tax", "individual", "irs"),
     )

@@ -178,8 +178,10 @@ def _contexts(text: Normalized, names: Gazetteer) -> Iterator[tuple[PairSpan, fl
     for start, end, _ in GREETINGS.spans(text):
         match = GREETED.match(text.text, end) if text.text[max(0, start - 5) : start].strip(" \t>")[-1:] in {"", "\n"} else None
         if match:
-            first = _plain(match.group("name").split()[0])
-            if names.known(first) and first not in NOT_NAMES:
+            words = _words(match.group("name"))
+            # A greeting of two names is a person's even when neither is on a list, as a scanner misreads them.
+            unknown = len(words) > 1 and not words & (names.ambiguous | NOT_SURNAME)
+            if (names.known(_plain(match.group("name").split()[0])) or unknown) and not words & NOT_NAMES:
                 yield match.span("name"), 0.7
     yield from _signed(text, names)
 

@@ -17,6 +17,7 @@ NORTH_AMERICAN = (
     r"(?<![\w.+-])(?:\+?1[-. ]{1,2})?(?:\([2-9]\d{2}\)[ ]?|[2-9]\d{2}[-. ])[2-9]\d{2}[-. ]\d{4}"
     r"(?:[ ]{0,2}(?:x|ext\.?|extension)[ ]?\d{1,6})?(?![\w-]|\.\d)"
 )
+SHAPES = ("000-0000", "000.0000", "000 0000")
 INTERNATIONAL = r"(?<![\w+])(?:\+|00)[1-9]\d{0,2}(?:[ ().-]{0,3}\d){6,13}(?![\w-])"
 LABELS = (
     "phone|phone number|phone no|telephone|telephone number|tel|tel no|cell|cell phone|mobile|mobile number|mobile phone|fax",
@@ -45,7 +46,9 @@ def possible(value: str) -> bool:
 def detectors() -> tuple[Detector, ...]:
     """By shape, by country code, by label."""
     return (
-        pattern_detector("PHONE_NUMBER", NORTH_AMERICAN, name="phone_number", score=0.75, digits=10),
-        pattern_detector("PHONE_NUMBER", INTERNATIONAL, name="phone_number_international", score=0.7, verify=possible, digits=7),
+        pattern_detector("PHONE_NUMBER", NORTH_AMERICAN, name="phone_number", score=0.75, digits=10, shapes=SHAPES),
+        pattern_detector(
+            "PHONE_NUMBER", INTERNATIONAL, name="phone_number_international", score=0.7, verify=possible, digits=7, shapes=("+", "00")
+        ),
         labelled_detector("PHONE_NUMBER", LABELS, LABELLED, verify=lambda value: SHORTEST <= len(digits_of(value)) <= LONGEST),
     )

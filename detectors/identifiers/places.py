@@ -52,6 +52,6 @@ def detectors() -> tuple[Detector, ...]:
         pattern_detector("STREET_ADDRESS", STREET_LINE, name="street_address_line", score=0.7),
         pattern_detector("STREET_ADDRESS", BOX, name="post_box", score=0.7, words=("box",)),
         labelled_detector("STREET_ADDRESS", ADDRESS_LABELS, ADDRESS, score=0.8),
-        pattern_detector("ZIP", STATE_ZIP, name="zip", score=0.8, verify=lambda value: value[:2] in STATES, digits=5),
+        pattern_detector("ZIP", STATE_ZIP, name="zip", score=0.8, verify=lambda value: value[:2] in STATES, digits=5, shapes=("00000",)),
         labelled_detector("ZIP", ZIP_LABELS, r"\d{5}(?:-\d{4})?", score=0.8),
     )

@@ -13,6 +13,7 @@ def detectors() -> tuple[Detector, ...]:
             entities={"US_NPI": "US_NPI"},
             candidates=r"(?<![\w-])[12]\d{3}[ -]?\d{3}[ -]?\d{3}(?![\w-])",
             digits=10,
+            shapes=("0000 000", "0000-000", "0000000"),
             context=("npi", "provider", "prescriber", "physician", "doctor", "dr", "clinic", "md", "referring", "attending", "rendering"),
             needs_context=True,
         ),
@@ -22,5 +23,6 @@ def detectors() -> tuple[Detector, ...]:
             entities={"MEDICAL_LICENSE": "DEA_NUMBER"},
             candidates=r"(?<!\w)[ABFGMPRabfgmpr][A-Za-z9]\d{7}(?!\w)",
             digits=7,
+            shapes=("0000000",),
         ),
     )

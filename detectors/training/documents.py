@@ -1,6 +1,6 @@
 """Documents with the topics they are about: permitted corpora, filled frames, and program sources. What may be trained on stands here.
 
-A topic's label is true, false, or absent where nobody knows. `source` is what leave-one-out leaves out: an author or a corpus.
+A topic's label is true, false, or absent where nobody knows. `source` is what leave-one-out leaves out: a batch of frames or a corpus.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def _about(*topics: str, unknown: Iterable[str] = ()) -> dict[str, bool]:
 
 
 def from_frames(frames: Iterable[Frame], *, copies: int, chance: random.Random) -> Iterator[Labelled]:
-    """Every frame, filled several times. The file's prefix is its author."""
+    """Every frame, filled several times. The prefix of its name says in which batch it was written."""
     for frame in frames:
         for _ in range(copies):
             text = fill(frame, chance).text
@@ -61,15 +61,17 @@ def from_corpora(corpora: Path) -> Iterator[Labelled]:
         for row in _rows(dev / f"{name}.jsonl"):
             about = read(row)
             if about is not None:
-                template = row["meta"].get("template")
-                yield Labelled(
-                    text=row["text"],
-                    source=f"{name}:{row['source'].split('+')[0]}",
-                    origin=f"{name}:{template}" if template is not None else row["id"],
-                    about=about,
-                )
+                yield Labelled(text=row["text"], source=f"{name}:{row['source'].split('+')[0]}", origin=_origin(name, row), about=about)
     for name in ("gum", "ewt_dev", "wikigold", "sec_filings"):
         yield from _chunks(name, _rows(corpora / "ner" / f"{name}.jsonl"))
+
+
+def _origin(name: str, row: dict[str, Any]) -> str:
+    """A template is one origin, and so is a whole firm's mail: who writes to whom there is no term of a topic."""
+    template = row["meta"].get("template")
+    if name == "enron_ucb":
+        return name
+    return f"{name}:{template}" if template is not None else str(row["id"])
 
 
 def _rows(path: Path) -> list[dict[str, Any]]:

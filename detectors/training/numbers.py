@@ -46,7 +46,8 @@ def _date(chance: random.Random, first: int = 2019, last: int = 2027) -> str:
     return chance.choice([
         f"{month}/{day}/{year}", f"{month:02d}/{day:02d}/{year % 100:02d}", f"{MONTHS[month - 1]} {day}, {year}",
         f"{day} {MONTHS[month - 1]} {year}",
-        f"{year}-{month:02d}-{day:02d}", f"{day:02d}.{month:02d}.{year}", f"{MONTHS[month - 1][:3]} {day}", f"{day} {MONTHS[month - 1][:3]}",
+        f"{year}-{month:02d}-{day:02d}", f"{day:02d}.{month:02d}.{year}", f"{MONTHS[month - 1][:3]} {day}",
+        f"{day} {MONTHS[month - 1][:3]}",
         f"{month}/{day}",
     ])  # fmt: skip
 

@@ -25,7 +25,8 @@ from scipy.sparse import csr_matrix, hstack
 from sklearn.linear_model import LogisticRegression
 
 from detectors.normalize import normalize
-from detectors.topics.trained import FLOOR, SETTINGS, TERMS, WINDOWS, TopicModel, parts
+from detectors.topics.linear import FLOOR, WINDOWS, TopicModel, parts
+from detectors.topics.trained import SETTINGS, TERMS
 from detectors.training.documents import Labelled
 from detectors.training.frames import TOPICS
 from detectors.training.vectors import Vectors
@@ -33,7 +34,7 @@ from detectors.training.vectors import Vectors
 ORIGINS = 3
 """Fewer origins than this use a term: it is a name, or one author's habit."""
 MOST_TERMS = 60_000
-STRENGTH = 1.0
+STRENGTH = 3.0
 """Inverse regularisation of the regression."""
 SMALL = 0.03
 """Weights below this are written as nothing."""
@@ -41,8 +42,8 @@ LESSER = 0.5
 """Of a word known by its likeness alone; there are a hundred thousand, and most say little."""
 LIKENESS = 1.0
 """How much a word's vector counts beside the word itself."""
-PER_DOCUMENT = 6
-ROUNDS = 2
+PER_DOCUMENT = 5
+"""Windows of a document in the first round: the whole, and some by chance."""
 NEAR_BEST = 1.0
 """Log odds below a document's best window at which a window of it is still an example of its topic."""
 
@@ -58,13 +59,29 @@ class _Window:
 def train(documents: Sequence[Labelled], vectors: Vectors, *, seed: int = 0) -> TopicModel:
     """A model of all topics from labelled documents."""
     chance = random.Random(seed)
-    windows = [window for number, one in enumerate(documents) for window in _windows(number, normalize(one.text).words, chance)]
+    texts = [normalize(one.text).words for one in documents]
+    windows = [window for number, words in enumerate(texts) for window in _by_chance(number, words, chance)]
+    first = _fit(documents, windows, vectors, None)
+    windows += [window for number, words in enumerate(texts) for window in _highest(number, words, first)]
+    odds = np.stack([first.odds(window.words) for window in windows])
+    return _fit(documents, windows, vectors, odds)
+
+
+def _fit(documents: Sequence[Labelled], windows: Sequence[_Window], vectors: Vectors, odds: NDArray[np.float64] | None) -> TopicModel:
+    """One round. odds: of every window and topic by the round before; with them, only the best windows are examples of a topic."""
     vocabulary = _vocabulary(windows, documents)
     lengths = np.sqrt([[len(window.words) + FLOOR] for window in windows])
     dense = LIKENESS * vectors.sums([window.words for window in windows]) / lengths
     matrix = hstack([_matrix(windows, vocabulary), csr_matrix(dense.astype(np.float32))], format="csr")
     weights = _source_weights(windows, documents)
-    columns, biases = zip(*(_topic(topic, matrix, windows, documents, weights) for topic in TOPICS), strict=True)
+    numbers = np.array([window.document for window in windows])
+    abouts = [documents[window.document].about for window in windows]
+    columns, biases = [], []
+    for column, topic in enumerate(TOPICS):
+        near = None if odds is None else _near_best(odds[:, column], numbers)
+        own, bias = _topic(topic, matrix, abouts, weights, near)
+        columns.append(own)
+        biases.append(bias)
     own, likeness = np.split(np.stack(columns, axis=1), [len(vocabulary)])
     alike = LIKENESS * vectors.values @ likeness
     return _model(vocabulary, own, {word: alike[number] for word, number in vectors.rows.items()}, np.array(biases))
@@ -78,7 +95,7 @@ def terms_of(words: Sequence[str]) -> Iterable[str]:
         yield f"{first} {second}"
 
 
-def _windows(number: int, words: list[str], chance: random.Random) -> list[_Window]:
+def _by_chance(number: int, words: list[str], chance: random.Random) -> list[_Window]:
     if not words:
         return []
     stretches = [words[: WINDOWS[-1]]]
@@ -88,6 +105,14 @@ def _windows(number: int, words: list[str], chance: random.Random) -> list[_Wind
             start = chance.choice([0, len(words) - size, chance.randrange(len(words) - size + 1)])
             stretches.append(words[start : start + size])
     return [_Window(words=stretch, document=number) for stretch in stretches]
+
+
+def _highest(number: int, words: list[str], model: TopicModel) -> list[_Window]:
+    """For each topic the window that a night would judge the document by: of clean documents, these are the ones to learn from."""
+    if len(words) <= WINDOWS[0]:
+        return []
+    stretches = {model.highest_window(words, column) for column in range(len(TOPICS))}
+    return [_Window(words=words[start:end], document=number) for start, end in sorted(stretches)]
 
 
 def _vocabulary(windows: Sequence[_Window], documents: Sequence[Labelled]) -> dict[str, int]:
@@ -133,20 +158,17 @@ def _source_weights(windows: Sequence[_Window], documents: Sequence[Labelled]) -
 
 
 def _topic(
-    topic: str, matrix: Any, windows: Sequence[_Window], documents: Sequence[Labelled], weights: NDArray[np.float64]
+    topic: str, matrix: Any, abouts: Sequence[Mapping[str, bool]], weights: NDArray[np.float64], near: NDArray[np.bool_] | None
 ) -> tuple[NDArray[np.float64], float]:
-    known = np.array([topic in documents[window.document].about for window in windows])
-    labels = np.array([documents[window.document].about.get(topic, False) for window in windows])
-    numbers = np.array([window.document for window in windows])
-    use = known
-    for turn in range(ROUNDS):
-        balanced = weights.copy()
-        positive = use & labels
-        balanced[positive] *= balanced[use & ~labels].sum() / balanced[positive].sum() / 2
-        model = LogisticRegression(C=STRENGTH, solver="liblinear", max_iter=200)
-        model.fit(matrix[use], labels[use], sample_weight=balanced[use])
-        if turn + 1 < ROUNDS:
-            use = known & (~labels | _near_best(matrix @ model.coef_[0] + model.intercept_[0], numbers))
+    """Weights and bias of one topic. abouts: by window. Half as much weight lies on its examples as on the others."""
+    labels = np.array([about.get(topic, False) for about in abouts])
+    use = np.array([topic in about for about in abouts])
+    if near is not None:
+        use &= ~labels | near
+    balanced = weights.copy()
+    balanced[use & labels] *= balanced[use & ~labels].sum() / balanced[use & labels].sum() / 2
+    model = LogisticRegression(C=STRENGTH, solver="liblinear", max_iter=200)
+    model.fit(matrix[use], labels[use], sample_weight=balanced[use])
     return model.coef_[0], float(model.intercept_[0])
 
 

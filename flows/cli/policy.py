@@ -25,7 +25,8 @@ def check(path: Path | None, registry: Path | None) -> int:
     from policies.registry import load_rulebook  # noqa: PLC0415
 
     loaded, endpoints = load_rulebook(path or DEFAULT_POLICY, registry or DEFAULT_REGISTRY)
-    problems = find_problems(loaded, endpoints, today=datetime.now(UTC).date(), known=load(ner=loaded.ner).kinds)
+    known = load(ner=loaded.ner, participants=loaded.participants).kinds
+    problems = find_problems(loaded, endpoints, today=datetime.now(UTC).date(), known=known)
     for problem in problems:
         click.echo(f"{problem.severity}: {problem.where}: {problem.message}")
     errors = sum(problem.severity is Severity.ERROR for problem in problems)
@@ -50,7 +51,7 @@ def test(path: Path | None, cases: Path | None) -> int:
     file = path or DEFAULT_POLICY
     case_file = cases or file.with_name(f"{file.stem}.cases.yaml")
     loaded = load_policy(file)
-    detectors = load(ner=loaded.ner)
+    detectors = load(ner=loaded.ner, participants=loaded.participants)
     complete = demand_for(loaded, complete=True)
     outcomes = run_cases(loaded, load_cases(case_file), lambda document: next(iter(scan([document], detectors, complete))))
     for outcome in outcomes:

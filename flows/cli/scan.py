@@ -1,4 +1,4 @@
-"""`waybill scan PATH…`: classify files and say which rule decided. Sends nothing, writes nothing, shows no text."""
+"""`waybill scan PATH…`: classify files and say which rule decided. Sends nothing, writes nothing; no text unless told to."""
 
 from __future__ import annotations
 
@@ -14,15 +14,29 @@ import click
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--policy", type=click.Path(dir_okay=False, path_type=Path), help="Policy file; the bundled one when absent.")
 @click.option("--planned", is_flag=True, help="Stop when the route is settled, as a planned night does; classes may then be incomplete.")
+@click.option("--explain", is_flag=True, help="Say why: class ← condition ← evidence with offsets.")
+@click.option(
+    "--unsafe-show-text", is_flag=True, help="With --explain: print the matched text too. It will be in your terminal and its logs."
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a document.")
-def scan(*, paths: tuple[Path, ...], policy: Path | None, planned: bool, as_json: bool) -> None:
+def scan(*, paths: tuple[Path, ...], policy: Path | None, planned: bool, explain: bool, unsafe_show_text: bool, as_json: bool) -> None:
     """Classify every document under PATHS under a policy."""
+    from flows.explanation_text import explanation_lines  # noqa: PLC0415
     from flows.scanning import scan_paths  # noqa: PLC0415 - heavy; `--help` must stay instant
 
+    if unsafe_show_text:
+        if not explain:
+            raise click.UsageError("--unsafe-show-text: expected --explain beside it; without an explanation there is no text to show")
+        click.echo(
+            "waybill: warning: --unsafe-show-text prints text of these documents to stdout; keep it out of logs and tickets", err=True
+        )
     lanes: Counter[str] = Counter()
-    for verdict in scan_paths(paths, policy, planned=planned):
+    for verdict in scan_paths(paths, policy, planned=planned, explain=explain, unsafe_show_text=unsafe_show_text):
         lanes[verdict["lane"]] += 1
-        click.echo(json.dumps(verdict) if as_json else _line(verdict))
+        if as_json:
+            click.echo(json.dumps(verdict))
+        else:
+            click.echo("\n".join(explanation_lines(verdict)) if explain else _line(verdict))
     if not as_json:
         click.echo(f"{lanes.total()} documents: " + ", ".join(f"{count} {lane}" for lane, count in sorted(lanes.items())))
 

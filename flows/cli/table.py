@@ -7,11 +7,12 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "plan": ("flows.cli.plan:plan", "what a job would send where, without doing it"),
     "collect": ("flows.cli.collect:collect", "fetch what the cloud batches have finished"),
     "scan": ("flows.cli.scan:scan", "classify files and say which rule decided; sends nothing"),
+    "eval": ("flows.cli.eval:evaluate", "leak and over-block on labelled documents, with bounds"),
     "held": ("flows.cli.held:held", "list held records, or release them for another try"),
     "results": ("flows.cli.results:results", "one current row per document, as one file"),
     "audit": ("flows.cli.audit:audit", "ask the ledger: summary, egress, one document, held, costs"),
     "ledger": ("flows.cli.ledger:ledger", "move a ledger's views to its present place"),
     "policy": ("flows.cli.policy:policy", "check a policy, or run its cases"),
-    "detectors": ("flows.cli.detectors:detectors", "list the detectors and what they provide"),
+    "detectors": ("flows.cli.detectors:detectors", "list the detectors, or test one on its examples"),
     "doctor": ("flows.cli.doctor:doctor", "what is installed, reachable, misconfigured"),
 }

@@ -20,8 +20,11 @@ from flows.sources.text import decode, without_surrogates
 ReadMember = Callable[[str, bytes], list[Extract]]
 """Reads an attachment by its name and bytes; more than one document when it is an e-mail itself."""
 
-HEADERS = frozenset({"subject", "from", "to", "cc", "bcc", "reply-to", "date", "sensitivity", "msip_labels"})
-LABEL_HEADER = re.compile(r"x-.*(?:sensitivity|classification|msip|label|privilege|confidential).*", re.IGNORECASE)
+HEADERS = frozenset(
+    {"subject", "from", "to", "cc", "bcc", "sender", "reply-to", "date", "keywords", "sensitivity", "msip_labels", "protective-marking"}
+)
+# Gmail's own labels are folders ("Category Personal"), not sensitivity.
+LABEL_HEADER = re.compile(r"x-(?!gm-|gmail-).*(?:sensitivity|classification|msip|label|privilege|confidential|marking).*", re.IGNORECASE)
 ENCRYPTED_TYPES = frozenset({"multipart/encrypted", "application/pgp-encrypted"})
 SMIME_TYPES = frozenset({"application/pkcs7-mime", "application/x-pkcs7-mime"})
 SUFFIXES = {

@@ -10,12 +10,15 @@ from pypdf import PageObject, PdfReader
 from pypdf.errors import FileNotDecryptedError, PyPdfError
 
 from detectors.document import ReadProblem
+from detectors.labels import without_removed
 from flows.sources.extract import Extract
 
 MAX_PAGES = 20_000
 UNMAPPED = re.compile("[\ufffd\ue000-\uf8ff\x00-\x08\x0e-\x1f]")
 """What glyphs without a Unicode map come out as: the page shows words that nobody here can read."""
 UNMAPPED_SHARE = 0.05
+SHOWN = frozenset({"title", "keywords"})
+LABELS = ("msip_label", "sensitivity", "classification", "confidential", "privilege", "marking")
 BROKEN = (
     PyPdfError,
     ValueError,
@@ -62,7 +65,7 @@ def _read_pages(reader: PdfReader, pages: int, max_bytes: int) -> Extract:
     texts.extend(_form_fields(reader))
     if not texts:
         return Extract(problem=ReadProblem.NO_TEXT_LAYER)
-    return Extract(text="\n\n".join(texts), metadata=_title(reader), problem=ReadProblem.PARTIAL_TEXT if partial else None)
+    return Extract(text="\n\n".join(texts), metadata=_properties(reader), problem=ReadProblem.PARTIAL_TEXT if partial else None)
 
 
 def _read_page(reader: PdfReader, number: int) -> tuple[str, bool]:
@@ -89,9 +92,15 @@ def _form_fields(reader: PdfReader) -> list[str]:
     return [f"{name}: {value}" for name, value in fields.items() if isinstance(value, str) and value.strip()]
 
 
-def _title(reader: PdfReader) -> dict[str, str]:
+def _properties(reader: PdfReader) -> dict[str, str]:
+    """Title and keywords, and whatever in the document information is a sensitivity label."""
     try:
-        title = reader.metadata.title if reader.metadata else None
+        given = {str(key).removeprefix("/"): str(value).strip() for key, value in (reader.metadata or {}).items()}
     except BROKEN:
         return {}
-    return {"title": title} if isinstance(title, str) and title.strip() else {}
+    shown = {key.lower(): value for key, value in given.items() if key.lower() in SHOWN}
+    return {key: value for key, value in {**shown, **without_removed(_labels(given))}.items() if value}
+
+
+def _labels(given: dict[str, str]) -> dict[str, str]:
+    return {key: value for key, value in given.items() if any(label in key.lower() for label in LABELS)}

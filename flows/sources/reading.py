@@ -15,6 +15,7 @@ from flows.sources.extract import Extract
 from flows.sources.formats import read_content
 from flows.sources.globs import matches
 from flows.sources.inheritance import RESULT_COLUMNS, inherited_classes
+from flows.sources.labels import declared_by_labels
 from flows.sources.opening import CannotReadError, open_file
 from flows.sources.table import BrokenTableError, Row, Span, as_text
 from flows.sources.tables import open_table
@@ -125,7 +126,8 @@ def _document(
     if not text or text.isspace() or (problem is not None and problem not in UNSCANNABLE_PROBLEMS):
         text, problem = "", problem or ReadProblem.EMPTY
     names = _names(job, path) if job.source.declared else ()
-    declared = extract.declared.union(rule.data_class for rule in job.source.declared for name in names if matches(name, (rule.glob,)))
+    declared = extract.declared | declared_by_labels(metadata, job.source.declared)
+    declared |= {rule.data_class for rule in job.source.declared for name in names if rule.glob and matches(name, (rule.glob,))}
     return Document(
         record_id=record_id,
         text=text,

@@ -18,6 +18,7 @@ from docx.oxml.parser import parse_xml
 from lxml.etree import LxmlError  # type: ignore[import-untyped]  # lxml publishes no type information
 
 from detectors.document import ReadProblem
+from detectors.labels import without_removed
 from flows.sources.archive import inspect_archive
 from flows.sources.extract import Extract
 
@@ -124,4 +125,14 @@ def _properties(document: WordDocument) -> dict[str, str]:
                 name = str(entry.get("name") or "")
                 if any(label in name.lower() for label in LABELS):
                     found[name] = "".join(entry.itertext()).strip()
-    return {name: value for name, value in found.items() if value}
+        elif not relation.is_external and relation.reltype.endswith("/classificationlabels"):
+            found |= _label_ids(parse_xml(relation.target_part.blob))
+    return without_removed({name: value for name, value in found.items() if value})
+
+
+def _label_ids(part: Any) -> dict[str, str]:
+    """Purview labels where newer versions of Office keep them ([MS-OFFCRYPTO] 2.6.4): by id only, as properties of the older kind."""
+    labels = [entry for entry in part if entry.get("id") and entry.get("removed") not in {"1", "true"}]
+    return {
+        f"MSIP_Label_{entry.get('id').strip('{}')}_Enabled": str(entry.get("enabled") not in {"0", "false"}).lower() for entry in labels
+    }

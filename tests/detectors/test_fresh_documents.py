@@ -23,7 +23,8 @@ ALL = [row for rows in DOCUMENTS.values() for row in rows]
 
 @cache
 def classes() -> dict[str, tuple[str, ...]]:
-    loaded, policy = detectors.load(), load_policy(ROOT / "policies" / "default.yaml", registry=ROOT / "policies" / "endpoints.yaml")
+    policy = load_policy(ROOT / "policies" / "default.yaml", registry=ROOT / "policies" / "endpoints.yaml")
+    loaded = detectors.load(ner=policy.ner)
     documents = [Document(record_id=row["id"], text=row["text"], source="fresh") for row in ALL]
     found = zip(documents, scan(documents, loaded), strict=True)
     return {document.record_id: decide(document.record_id, evidence, policy, loaded.hash).data_classes for document, evidence in found}

@@ -1,11 +1,17 @@
 import base64
+import html
+import re
+from collections.abc import Callable
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from detectors.encodings import UNDECODABLE_RUN
 from detectors.normalize import INVISIBLE, normalize
 from detectors.offsets import Rewrite
+from detectors.residue import CONTROL
 
 SSN = "123-45-6789"
 
@@ -20,16 +26,46 @@ SSN = "123-45-6789"
         pytest.param("\U0001d7cf\U0001d7d0\U0001d7d1-45-6789", SSN, id="mathematical-digits"),
         pytest.param("\u0405ocial", "Social", id="cyrillic-in-latin-word"),
         pytest.param("Please read the \u041c\u0415\u041c\u041e today", "Please read the MEMO today", id="look-alike-word"),
-        pytest.param("1 2 3 - 4 5 - 6 7 8 9", "123456789", id="spaced-out"),
-        pytest.param("123-45-\n6789", SSN, id="line-broken"),
-        pytest.param("123-45-67=\n89", SSN, id="quoted-printable-break"),
-        pytest.param("one two three dash four five dash six seven eight nine", SSN, id="spelled"),
-        pytest.param("ONE-TWO-THREE-FOUR-FIVE-SIX-SEVEN-EIGHT-NINE", "123456789", id="spelled-capitals"),
         pytest.param("cafe\u0301 \ufb01n", "caf\u00e9 fin", id="combining-and-ligature"),
     ],
 )
 def test_one_spelling_for_what_looks_the_same(written: str, read: str) -> None:
     assert normalize(written).text == read
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        pytest.param("1 2 3 - 4 5 - 6 7 8 9", [SSN, "123456789"], id="spaced-out"),
+        pytest.param("123-45-\n6789", [SSN], id="line-broken"),
+        pytest.param("123-45-67=\n89", [SSN], id="quoted-printable-break"),
+        pytest.param("one two three dash four five dash six seven eight nine", [SSN], id="spelled"),
+        pytest.param("ONE-TWO-THREE-FOUR-FIVE-SIX-SEVEN-EIGHT-NINE", ["123456789"], id="spelled-capitals"),
+        pytest.param("one two three four five six seven eight nine, 2", ["1234567892", "123456789, 2", "1, 234567892"], id="spelled-on"),
+        pytest.param("on\x1b[123456789mfile", ["on 123456789 file"], id="terminal-sequence"),
+        pytest.param("4\x00123", ["4 123"], id="control-character"),
+    ],
+)
+def test_another_reading_comes_after_the_first(written: str, read: list[str]) -> None:
+    normalized = normalize(written)
+    first = CONTROL.sub("", written)
+    assert normalized.text.split("\n\n")[: 1 + len(read)] == [first, *read]
+    assert normalized.original(len(first) + 2, len(first) + 2 + len(read[0])) == (0, len(written))
+
+
+PIECES = st.one_of(
+    st.text(alphabet="0123456789", min_size=1, max_size=16),
+    st.sampled_from(["SSN ", "line", "item=", " five ", "three ", "twenty", " double", "copies", "dash "]),
+    st.sampled_from(
+        ["-\n", "\n-", "=\n", "-\r\n", "\n", " ", "-", ", ", ".", "=", "&#", ";", "%", "\x1b[", "\x1b[0m", "m", "\x00", "\u200b"]
+    ),
+)
+
+
+@given(st.lists(PIECES, max_size=30).map("".join))
+def test_no_number_is_taken_away(text: str) -> None:
+    read = normalize(text).text
+    assert all(number in read for number in re.findall(r"[0-9]+", text))
 
 
 @pytest.mark.parametrize(
@@ -93,6 +129,35 @@ def test_a_decoded_run_stands_for_the_whole_run() -> None:
     place = normalized.text.find(SSN)
     start, end = normalized.original(place, place + len(SSN))
     assert text[start:end] == run
+
+
+def as_entities(text: str) -> str:
+    return html.escape(text).replace("-", "&#45;")
+
+
+def as_percent(text: str) -> str:
+    return quote(text).replace("-", "%2D")
+
+
+def as_base64(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
+@pytest.mark.parametrize("times", range(1, 12))
+@pytest.mark.parametrize("spell", [as_entities, as_percent, as_base64])
+def test_however_deep_a_number_is_packed_it_is_seen_or_the_text_is_not_clean(spell: Callable[[str], str], times: int) -> None:
+    text = SSN
+    for _ in range(times):
+        text = spell(text)
+    normalized = normalize(text)
+    assert SSN in normalized.text or UNDECODABLE_RUN in normalized.failures
+
+
+@pytest.mark.parametrize("place", [3, 14, 30])
+def test_invisible_characters_inside_a_packed_run_do_not_hide_the_next(place: int) -> None:
+    inner = as_base64(f"Patient Jane Roe, SSN {SSN}")
+    text = as_base64(f"the attachment is {inner[:place]}\u200b{inner[place:]} as agreed")
+    assert SSN in normalize(text).text
 
 
 def test_a_normalized_text_shows_nothing_in_its_repr() -> None:

@@ -1,11 +1,14 @@
+import importlib
 import logging
 import socket
 from typing import Any
 
 import pytest
 
+from detectors.document import Document
 from detectors.normalize import normalize
 from detectors.presidio import PresidioDetector, predefined
+from detectors.scan import scan
 
 IBAN = {"IBAN_CODE": "IBAN_CODE"}
 
@@ -52,3 +55,24 @@ class Weak:
 def test_a_weak_result_needs_context(text: str, scores: list[float]) -> None:
     wrapped = PresidioDetector(name="w", recognizer=Weak, entities={"CODE": "BADGE"}, candidates=r"\d{4}", context=("badge",))
     assert [finding.score for finding in wrapped.detect([normalize(text)])[0].findings] == scores
+
+
+@pytest.mark.parametrize(
+    ("module", "recognizer", "entity", "text"),
+    [
+        pytest.param("pattern_recognizer", "UsItinRecognizer", "US_ITIN", "912-78-1234", id="a-pattern"),
+        pytest.param(
+            "predefined_recognizers.generic.iban_recognizer", "IbanRecognizer", "IBAN_CODE", "GB82WEST12345698765432", id="iban-of-its-own"
+        ),
+    ],
+)
+def test_a_pattern_that_runs_out_of_time_fails_the_document(
+    monkeypatch: pytest.MonkeyPatch, module: str, recognizer: str, entity: str, text: str
+) -> None:
+    wrapped = PresidioDetector(name="w", recognizer=predefined(recognizer), entities={entity: entity}, candidates=r"\w[\w-]{9,30}")
+    document = Document(record_id="r", text=f"number {text}", source="s")
+    assert not next(scan([document], [wrapped])).failures
+    given = importlib.import_module(f"presidio_analyzer.{module}")
+    monkeypatch.setattr(given, "REGEX_TIMEOUT_SECONDS", 1e-9)
+    (evidence,) = scan([document], [wrapped])
+    assert evidence.failures == {"detector_error:w"}

@@ -1,5 +1,6 @@
 import base64
 import logging
+import math
 import socket
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -9,9 +10,10 @@ import pytest
 
 import detectors
 from detectors.detector import DetectorSet, collect, entity_kind, marker_kind
-from detectors.document import Document, Evidence, EvidenceKind, ReadProblem
+from detectors.document import Document, Evidence, EvidenceKind, Finding, ReadProblem
 from detectors.normalized import Normalized
-from detectors.scan import COMPLETE, Limits, scan
+from detectors.scan import COMPLETE, Limits, batches, scan
+from detectors.screen import Screen
 
 SSN = "123-45-6789"
 CANARY = "Zebulon Quartermaine 987-12-3456"
@@ -36,6 +38,7 @@ class Recorder:
     markers: frozenset[str] = frozenset()
     shown: list[int] = field(default_factory=list)
     version: str = "1"
+    screen: Screen | None = None
 
     @property
     def provides(self) -> frozenset[EvidenceKind]:
@@ -73,6 +76,43 @@ def test_a_detector_that_raises_fails_its_document_and_no_other(caplog: pytest.L
 
 def test_a_detector_that_answers_too_little_fails() -> None:
     assert next(scan([document("x y")], [Short("short", A)])).failures == {"detector_error:short"}
+
+
+UNSOUND = {
+    "no evidence": None,
+    "topic is no number": Evidence(topics={"t": math.nan}),
+    "topic without end": Evidence(topics={"t": math.inf}),
+    "topic in words": Evidence(topics={"t": "0.9"}),  # type: ignore[dict-item]
+    "finding is no number": Evidence(findings=(Finding(detector="odd", entity="US_SSN", start=0, end=1, score=math.nan),)),
+    "entity is no text": Evidence(findings=(Finding(detector="odd", entity=7, start=0, end=1, score=0.9),)),  # type: ignore[arg-type]
+    "findings that are read once": Evidence(findings=iter(())),  # type: ignore[arg-type]
+    "marker is no text": Evidence(markers=frozenset({7})),  # type: ignore[arg-type]
+}
+
+
+@pytest.mark.parametrize("answer", UNSOUND.values(), ids=UNSOUND)
+def test_an_answer_that_is_no_evidence_is_a_failure(answer: Any) -> None:
+    class Odd(Recorder):
+        def detect(self, texts: Sequence[Normalized]) -> Sequence[Evidence]:
+            return [answer if text.part == "text" else Evidence(topics={"t": 0.0}) for text in texts]
+
+    found = next(scan([document("the river", metadata={"title": "river"})], [Odd("odd", A)]))
+    assert found.failures == {"detector_error:odd"}
+    assert not found.settled
+
+
+@pytest.mark.parametrize(("raised", "fails"), [(SystemExit, True), (KeyboardInterrupt, False)], ids=["exit", "interrupt"])
+def test_a_detector_cannot_end_the_run_but_a_person_can(raised: type[BaseException], *, fails: bool) -> None:
+    class Ending(Recorder):
+        def detect(self, texts: Sequence[Normalized]) -> Sequence[Evidence]:
+            raise raised
+
+    stream = scan([document("x y")], [Ending("ending", A)])
+    if fails:
+        assert next(stream).failures == {"detector_error:ending"}
+    else:
+        with pytest.raises(raised):
+            next(stream)
 
 
 def test_nobody_is_asked_when_nothing_is_wanted() -> None:
@@ -133,8 +173,34 @@ def test_evidence_is_lazy_and_aligned() -> None:
 
 def test_documents_go_to_a_detector_together() -> None:
     recorder = Recorder("a", A)
-    list(scan([document("x y"), document("x y", metadata={"to": "z"})], [recorder]))
+    list(scan([document("x y"), document("y x", metadata={"to": "z"})], [recorder]))
     assert recorder.shown == [3]
+
+
+def test_the_same_text_is_looked_at_once_in_a_batch() -> None:
+    recorder = Recorder("a", A, markers=frozenset({"a"}))
+    given = [document("x y"), document("x y", metadata={"to": "x y"}), document("x y", declared=frozenset({"PHI"}))]
+    found = list(scan(given, [recorder]))
+    assert recorder.shown == [2]  # a part's name is context too, so the text and the field are two
+    assert [(evidence.markers, evidence.declared) for evidence in found] == [
+        (frozenset({"a"}), frozenset()),
+        (frozenset({"a"}), frozenset()),
+        (frozenset({"a"}), frozenset({"PHI"})),
+    ]
+
+
+def test_a_detector_sees_only_what_passes_its_screen() -> None:
+    recorder = Recorder("a", A)
+    recorder.screen = Screen(words=frozenset({"loan"}))
+    found = list(scan([document("the loan"), document("the lawn")], [recorder]))
+    assert recorder.shown == [1]
+    assert [evidence.settled for evidence in found] == [{A}, {A}]
+
+
+def test_a_batch_is_bounded_by_its_characters() -> None:
+    sizes = [len(batch) for batch in batches([document("x" * 10) for _ in range(7)], Limits(batch=5, batch_characters=30))]
+    assert sizes == [3, 3, 1]
+    assert [len(batch) for batch in batches([document("x") for _ in range(7)], Limits(batch=5))] == [5, 2]
 
 
 def test_every_part_is_scanned(loaded: DetectorSet) -> None:

@@ -31,6 +31,7 @@ SUBCOMMANDS = [
     ("policy", "check"),
     ("policy", "test"),
     ("detectors", "list"),
+    ("detectors", "test"),
 ]
 
 

@@ -104,3 +104,18 @@ def test_another_policy_decides_otherwise(night: Any, cli: Callable[..., Any], t
     found = verdicts(cli("scan", night.job.parent / "inbox", "--policy", policy, "--json"))
     assert found["public/moss.html"]["lane"] == "local"
     assert (found["bank/letter.txt"]["lane"], found["bank/letter.txt"]["rule"]) == ("held", "default")
+
+
+def test_a_planned_scan_stops_early_under_a_policy_whose_nights_are_complete(night: Any, cli: Callable[..., Any], tmp_path: Path) -> None:
+    policy = tmp_path / "complete.yaml"
+    policy.write_text(
+        "version: 1\nevidence: complete\nclasses:\n  PII: {basis: house rule, all: [{entity: US_SSN}]}\n"
+        "  SHIPS: {basis: house rule, all: [{topic: health, at_least: 0.5}]}\n"
+        "routes:\n  - {when: [PII, SHIPS], lanes: [local]}\n  - {when: [CLEAN], lanes: [cloud]}\ndefault: held\n"
+    )
+    letter = night.job.parent / "inbox" / "bank" / "letter.txt"
+    (planned,) = verdicts(cli("scan", letter, "--policy", policy, "--planned", "--json")).values()
+    (complete,) = verdicts(cli("scan", letter, "--policy", policy, "--json")).values()
+    assert (planned["partial"], complete["partial"]) == (True, False)
+    assert planned["lane"] == complete["lane"] == "local"
+    assert len(planned["findings"]) < len(complete["findings"])

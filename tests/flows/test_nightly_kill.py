@@ -77,7 +77,7 @@ def test_killed_at_a_ledger_transition(make_night: Any, reference: set[tuple[Any
 @pytest.mark.parametrize("seed", range(2), ids=lambda seed: f"seed {seed}")
 def test_killed_again_and_again_at_random_instants(make_night: Any, reference: set[tuple[Any, ...]], seed: int) -> None:
     night = make_night()
-    chance = random.Random(seed)  # noqa: S311 - repeatable, not secret
+    chance = random.Random(seed)
     for _ in range(KILLS):
         deadline = time.monotonic() + chance.uniform(0.5, 6.0)
         kill_when(night, lambda until=deadline: time.monotonic() >= until)

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import pickle
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from detectors.detector import EVERYTHING
-from detectors.document import Demand, Evidence, EvidenceKind, Finding
+from detectors.document import Demand, Document, Evidence, EvidenceKind, Finding
+from detectors.normalized import Normalized
+from detectors.scan import scan
 from policies.decide import decide
 from policies.demand import demand_for, standing
 from policies.load import DEFAULT_POLICY, load_policy
-from policies.model import UNSCANNABLE, Decision
+from policies.model import CLEAN, UNSCANNABLE, Decision
 from policies.policy import Policy
 from policies.rules import view
-from tests.policies.random_policy import KINDS, Oracle, examples, policies, whole_evidence
+from tests.policies.random_policy import CLASSES, KINDS, Oracle, examples, policies, whole_evidence
 
 DEFAULT = replace(load_policy(DEFAULT_POLICY), evidence="planned")  # the bundled policy asks for complete evidence
 
@@ -124,3 +127,54 @@ def test_policy_and_demands_survive_pickling() -> None:
         copy = pickle.loads(pickle.dumps(demand))  # noqa: S301  our own bytes
         assert copy == demand
         assert copy(evidence) == demand(evidence)
+
+
+@dataclass(frozen=True)
+class Share:
+    """A detector that knows part of the truth about its kinds; what two of them provide is settled when both have spoken."""
+
+    name: str
+    provides: frozenset[EvidenceKind]
+    cost: int
+    answer: Evidence
+    asked: list[str] = field(default_factory=list, compare=False)
+    version: str = "1"
+
+    def detect(self, texts: Sequence[Normalized]) -> Sequence[Evidence]:
+        self.asked.append(self.name)
+        return [self.answer for _ in texts]
+
+
+@st.composite
+def shares(draw: st.DrawFn) -> list[Share]:
+    """Detectors of random costs that together know everything; findings, topics and markers are spread over those that may have them."""
+    truth = draw(whole_evidence())
+    groups = draw(st.lists(st.frozensets(st.sampled_from(KINDS), min_size=1, max_size=4), max_size=6))
+    groups.append(frozenset(KINDS) - frozenset().union(*groups) or frozenset(KINDS[:1]))
+    costs = draw(st.lists(st.integers(1, 4) | st.just(100), min_size=len(groups), max_size=len(groups)))
+    answers = [Evidence() for _ in groups]
+    pieces = [
+        *((f"entity:{finding.entity}", Evidence(findings=(finding,))) for finding in truth.findings),
+        *((f"topic:{name}", Evidence(topics={name: score})) for name, score in truth.topics.items()),
+        *((f"marker:{name}", Evidence(markers=frozenset({name}))) for name in truth.markers),
+    ]
+    for kind, piece in pieces:
+        place = draw(st.sampled_from([place for place, group in enumerate(groups) if kind in group]))
+        answers[place] = answers[place].merge(piece)
+    return [
+        Share(name=f"d{place}", provides=frozenset(map(EvidenceKind, group)), cost=cost, answer=answer)
+        for place, (group, cost, answer) in enumerate(zip(groups, costs, answers, strict=True))
+    ]
+
+
+@examples(300)
+@given(policy=policies(), detectors=shares(), declared=st.frozensets(st.sampled_from([*CLASSES, CLEAN]), max_size=1))
+def test_planned_and_complete_scans_are_decided_alike(policy: Policy, detectors: list[Share], declared: frozenset[str]) -> None:
+    document = Document(record_id="r", text="some words", source="s", declared=declared)
+    (planned,) = scan([document], detectors, demand_for(policy))
+    cheap = [name for detector in detectors for name in detector.asked]
+    (complete,) = scan([document], detectors, demand_for(policy, complete=True))
+    decided, expected = decide("r", planned, policy, "d"), decide("r", complete, policy, "d")
+    assert outcome(decided) == outcome(expected)
+    assert len(cheap) == len(set(cheap)) <= len(detectors)
+    assert not expected.partial

@@ -166,7 +166,7 @@ def test_a_good_policy_says_what_it_says(tmp_path: Path) -> None:
     assert policy.classes["PII"].covered_by == ("PHI",)
     assert [route.lanes for route in policy.routes] == [(Lane.LOCAL,), (Lane.LOCAL, Lane.CLOUD), (Lane.CLOUD, Lane.LOCAL)]
     assert policy.routes[1].cloud_requires == {"dpa": True}
-    assert (policy.evidence, policy.ner, policy.source) == ("planned", None, GOOD)
+    assert (policy.evidence, policy.source) == ("planned", GOOD)
     assert policy.kinds == {"topic:health", "entity:PERSON", "entity:US_SSN"}
 
 

@@ -132,7 +132,7 @@ def test_concurrent_writers_lose_and_double_nothing(ledger: Ledger) -> None:
 
 
 def test_killed_at_any_instant_no_acknowledged_batch_is_lost_and_none_is_torn(ledger: Ledger) -> None:
-    chance = random.Random(20261122)  # noqa: S311  # which instant is not a secret
+    chance = random.Random(20261122)  # which instant is not a secret
     acknowledged: set[str] = set()
     for attempt in range(4):
         name = f"k{attempt}"
