@@ -261,27 +261,3 @@ class _Scan:
         while self._found and None not in self._found[self._given]:
             yield from (found for found in self._found.pop(self._given) if found is not None)
             self._given += 1
-
-
-def scan_in_processes(
-    documents: Iterable[Document],
-    *,
-    ner: NerChoice | None,
-    participants: Participants = NOBODY,
-    demand: Demand,
-    detectors_hash: str,
-    processes: int,
-    limits: Limits = DEFAULT_LIMITS,
-    patience: Patience | None = None,
-) -> Iterator[Evidence]:
-    """`detectors.scan.scan` in so many processes, which are started for it and ended after it."""
-    with ScanWorkers(
-        ner=ner,
-        participants=participants,
-        demand=demand,
-        detectors_hash=detectors_hash,
-        processes=processes,
-        limits=limits,
-        patience=patience,
-    ) as workers:
-        yield from workers.scan(documents)

@@ -18,7 +18,7 @@ from detectors.scan import COMPLETE, Limits, scan
 from flows.deciding import decide_documents
 from flows.errors import ScanWorkerError
 from flows.scan_messages import Work
-from flows.scan_workers import SCAN_TIMEOUT, SCAN_WORKER_DIED, Patience, ScanWorkers, scan_in_processes
+from flows.scan_workers import SCAN_TIMEOUT, SCAN_WORKER_DIED, Patience, ScanWorkers
 from flows.scanner import FEW_CHARACTERS, Scanner, usable_cores
 from policies.load import DEFAULT_POLICY, load_policy
 from policies.model import UNSCANNABLE
@@ -72,8 +72,9 @@ def workers(loaded: DetectorSet, *, processes: int = 1, patience: Patience | Non
 @pytest.mark.parametrize("processes", [1, 2])
 def test_the_same_evidence_in_the_same_order(loaded: DetectorSet, processes: int) -> None:
     given = [*documents(*ORDINARY), Document(record_id="x", text="", source="s"), *documents("ssn 123-45-6789 of Ada Example")]
-    found = scan_in_processes(given, ner=None, demand=COMPLETE, detectors_hash=loaded.hash, processes=processes, limits=SMALL)
-    assert list(found) == list(scan(given, loaded, limits=SMALL))
+    with workers(loaded, processes=processes) as pool:
+        found = list(pool.scan(given))
+    assert found == list(scan(given, loaded, limits=SMALL))
 
 
 def test_one_document_that_ends_its_process_fails_alone(loaded: DetectorSet, caplog: pytest.LogCaptureFixture) -> None:
