@@ -1,8 +1,8 @@
 """Text in, evidence out. Pure: no network, no ledger, no policy.
 
-A detector is one small file that makes a `Detector`; the built-in ones are listed here. Third parties register theirs, or Presidio's,
-under the entry-point group `waybill.detectors` (`plugins.py`). Importing this package is cheap: spaCy, Presidio and the name lists load
-with the first text.
+A detector is one small file that makes a `Detector`; the built-in ones are listed in `registry.py`. Third parties register theirs, or
+Presidio's, under the entry-point group `waybill.detectors` (`plugins.py`). Importing this package is cheap: spaCy, Presidio and the name
+lists load with the first text.
 """
 
 from __future__ import annotations
@@ -10,50 +10,14 @@ from __future__ import annotations
 import hashlib
 import platform
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 
-from detectors import credentials
+from detectors import registry
 from detectors.detector import Detector, DetectorSet
 from detectors.errors import ConfigurationError
-from detectors.identifiers import (
-    bank,
-    columns,
-    contract_numbers,
-    credit_card,
-    crypto,
-    dates,
-    devices,
-    email,
-    iban,
-    ip_address,
-    itin,
-    licences,
-    medical_record,
-    national,
-    other_codes,
-    person,
-    phone,
-    places,
-    provider_numbers,
-    ssn,
-    united_kingdom,
-    url,
-)
-from detectors.markers import (
-    counsel_directory,
-    discretion,
-    footer,
-    private_contact,
-    privilege,
-    publication,
-    relation,
-    secrecy,
-    sensitivity,
-    source_code,
-    table,
-)
+from detectors.markers import counsel_directory
 from detectors.name_sentences import name_stretches
 from detectors.ner import NamedEntityDetector
 from detectors.ner_choice import NerChoice, Transformers
@@ -61,46 +25,6 @@ from detectors.ner_transformers import TransformersDetector
 from detectors.participants import NOBODY, Participants
 from detectors.plugins import ENTRY_POINTS as ENTRY_POINTS
 from detectors.plugins import plugged_in
-from detectors.topics import trained
-
-Factory = Callable[[], Detector | Iterable[Detector]]
-
-BUILT_IN: tuple[Factory, ...] = (
-    bank.detectors,
-    columns.detector,
-    contract_numbers.detectors,
-    credentials.detector,
-    credit_card.detectors,
-    crypto.detector,
-    dates.detectors,
-    devices.detectors,
-    email.detector,
-    iban.detectors,
-    ip_address.detector,
-    itin.detector,
-    licences.detectors,
-    medical_record.detectors,
-    national.detector,
-    other_codes.detectors,
-    person.detector,
-    phone.detectors,
-    places.detectors,
-    provider_numbers.detectors,
-    ssn.detectors,
-    united_kingdom.detectors,
-    url.detector,
-    discretion.detector,
-    footer.detector,
-    privilege.detectors,
-    private_contact.detector,
-    publication.detectors,
-    relation.detectors,
-    secrecy.detectors,
-    sensitivity.detector,
-    source_code.detector,
-    table.detector,
-    trained.detectors,
-)
 
 LIBRARIES = ("detect-secrets", "names", "numpy", "phonenumbers", "presidio-analyzer", "py3langid", "regex", "spacy", "tldextract")
 SOURCES = (".py", ".txt", ".gz", ".json")
@@ -116,7 +40,7 @@ def load(ner: NerChoice | None = None, participants: Participants = NOBODY) -> D
     Raises:
         ConfigurationError: the model is not here, a plug-in cannot be loaded, or two detectors share a name.
     """
-    detectors = [detector for factory in BUILT_IN for detector in _made(factory)]
+    detectors = registry.built_in()
     named: list[tuple[str, str]] = []
     for value, version, plugged in plugged_in():
         named += [(f"plugin:{value}", version) for _ in plugged]
@@ -132,11 +56,6 @@ def load(ner: NerChoice | None = None, participants: Participants = NOBODY) -> D
     _check_names(ordered)
     kinds = frozenset(kind for detector in ordered for kind in detector.provides)
     return DetectorSet(detectors=ordered, hash=_hash(ordered, named), kinds=kinds)
-
-
-def _made(factory: Factory) -> tuple[Detector, ...]:
-    made = factory()
-    return tuple(made) if isinstance(made, Iterable) else (made,)
 
 
 def _check_names(detectors: tuple[Detector, ...]) -> None:

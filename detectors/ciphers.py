@@ -23,6 +23,8 @@ ALPHABET = string.ascii_lowercase
 def enciphered(words: Sequence[str], english: int) -> bool:
     """Whether these words are English under one of the ciphers, rather than as they stand: so many of them are English words."""
     distinct = frozenset(words)
+    if len(distinct & _telling()) < FEWEST_DISTINCT:
+        return False
     for table in _tables():
         known = distinct & table
         if sum(len(word) >= SHORTEST_TELLING for word in known) < FEWEST_DISTINCT:
@@ -31,6 +33,12 @@ def enciphered(words: Sequence[str], english: int) -> bool:
         if count >= FEWEST and count > english and count >= SHARE * len(words):
             return True
     return False
+
+
+@cache
+def _telling() -> frozenset[str]:
+    """The words long enough to tell, of all ciphers together: where two are not here, they are under none of them."""
+    return frozenset(word for table in _tables() for word in table if len(word) >= SHORTEST_TELLING)
 
 
 @cache

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from detectors import traces
 from detectors.texture import Texture
 from detectors.unpacking import readable
 
@@ -33,12 +34,13 @@ FIRST_PRINTABLE = 32
 def code_lists(text: str, texture: Texture) -> Iterator[Run]:
     """Every list of codes that spells something: source start, end, what it spells."""
     if texture.rows:
-        yield from _numbers(text)
-        yield from _hex(text, PAIRS)
+        if traces.code_rows(text):
+            yield from _numbers(text)
+            yield from _hex(text, PAIRS)
         yield from _dumps(text)
     if any(sign in text for sign in PREFIXES):
         yield from _hex(text, PREFIXED)
-    if texture.bits:
+    if texture.bits and traces.bit_rows(text):
         for match in BITS.finditer(text):
             bits = re.sub(r"[^01]", "", match.group())
             decoded = _from_bits(bits, 8) or _from_bits(bits, 7)

@@ -15,6 +15,9 @@ from typing import NewType
 EvidenceKind = NewType("EvidenceKind", str)
 """One question a detector can answer: `entity:US_SSN`, `topic:health`, `marker:privilege_header`."""
 
+LLM = EvidenceKind("llm")
+"""The question that no detector answers: what a model inside says of the whole document (the second look)."""
+
 
 class ReadProblem(StrEnum):
     """Why an input could not be read in full. The value is the reason code in results and ledger."""
@@ -79,12 +82,20 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """Evidence of the kind `llm`: a model inside says that the document is of this data class, and which model."""
+
+    data_class: str
+    model: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
     """What is known of a document so far.
 
     topics: score 0..1 by topic, the maximum over windows. markers: marker names found. declared: data classes that the
     file or the job states. failures: reason codes of detectors, limits or languages that failed; any one makes the
-    document UNSCANNABLE. settled: the questions answered so far, whatever the answer.
+    document UNSCANNABLE. settled: the questions answered so far, whatever the answer. judged: what a model inside says of it.
     """
 
     findings: tuple[Finding, ...] = ()
@@ -93,6 +104,7 @@ class Evidence:
     declared: frozenset[str] = frozenset()
     failures: frozenset[str] = frozenset()
     settled: frozenset[EvidenceKind] = frozenset()
+    judged: frozenset[Judgement] = frozenset()
 
     def merge(self, other: Evidence) -> Evidence:
         """The union of both; a topic keeps its higher score."""
@@ -104,6 +116,7 @@ class Evidence:
             declared=self.declared | other.declared,
             failures=self.failures | other.failures,
             settled=self.settled | other.settled,
+            judged=self.judged | other.judged,
         )
 
 

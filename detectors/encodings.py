@@ -24,6 +24,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from urllib.parse import unquote
 
+from detectors import traces
 from detectors.anchored import Anchored
 from detectors.armour import armour, public_key
 from detectors.code_lists import code_lists
@@ -125,7 +126,7 @@ def _plain_runs(text: str) -> list[Run]:
         runs += [(*match.span(), decoded) for match in PERCENT.finditer(text) if (decoded := unquote(match.group())) != match.group()]
     if "&" in text:
         runs += [(*match.span(), plain) for match in ENTITIES.finditer(text) if (plain := html.unescape(match.group())) != match.group()]
-    if "=" in text and QUOTED_CHARACTERS.search(text):
+    if "=" in text and QUOTED.anchor.search(text):
         runs += [(*match.span(), QUOTED_CHARACTERS.sub(_quoted_characters, match.group())) for match in QUOTED.finditer(text)]
     runs += escaped_runs(text)
     return runs
@@ -143,7 +144,8 @@ def _quoted_characters(escapes: re.Match[str]) -> str:
 def _packed_runs(text: str) -> list[tuple[int, int, str | None]]:
     """Hex and base64 runs: decoded, or None where a long run does not decode."""
     runs: list[tuple[int, int, str | None]] = []
-    for match in HEX.finditer(text):
+    rows = traces.code_rows(text)
+    for match in HEX.finditer(text) if rows else ():
         digits = re.sub(r"[^0-9A-Fa-f]", "", match.group())
         unpacked = Unpacked(readable(bytes.fromhex(digits))) if digits.isdigit() else unpack(bytes.fromhex(digits))
         if unpacked.text is not None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
-from detectors.detector import EVERYTHING, LIMIT_FINDINGS, NOTHING, Detector
+from detectors.detector import EVERYTHING, LIMIT_FINDINGS, Detector
 from detectors.document import Demand, Evidence, EvidenceKind
 from detectors.normalized import Normalized
 
@@ -31,7 +31,10 @@ class Inquiry:
     @property
     def evidence(self) -> Evidence:
         """All that is known so far, in one piece."""
-        if self.fresh or self.settled:
+        if self.settled and not self.fresh:
+            self.known = replace(self.known, settled=self.known.settled | self.settled)
+            self.settled.clear()
+        elif self.fresh:
             self.known = _merged([self.known, *self.fresh, Evidence(settled=frozenset(self.settled))], self.most_findings)
             self.fresh.clear()
             self.settled.clear()
@@ -46,20 +49,20 @@ class Inquiry:
             self.wanted = found if EVERYTHING in found else found - self.known.settled
         return self.wanted
 
-    def wants(self, detector: Detector, demand: Demand) -> bool:
-        """Whether this detector can answer a question that is still open."""
+    def wants(self, answers: frozenset[EvidenceKind], demand: Demand) -> bool:
+        """Whether one of these questions is still open."""
         wanted = self.ask(demand) if self.wanted is None else self.wanted
-        return bool(wanted) and detector.name not in self.asked and (EVERYTHING in wanted or not detector.provides.isdisjoint(wanted))
+        return not answers.isdisjoint(wanted) or EVERYTHING in wanted
 
-    def add(self, detector: Detector, found: Iterable[Evidence]) -> None:
+    def add(self, detector: Detector, found: Sequence[Evidence]) -> None:
         """Take the answers in. What was found may end the inquiry, so the demand is asked again before the next detector."""
+        left_open = self.open
         for kind in detector.provides:
-            self.open[kind] -= 1
-            if not self.open[kind]:
+            left = left_open[kind] = left_open[kind] - 1
+            if not left:
                 self.settled.add(kind)
-        news = [evidence for evidence in found if evidence is not NOTHING]
-        if news:
-            self.fresh += news
+        if found:
+            self.fresh += found
             self._changed()
 
     def fail(self, code: str) -> None:

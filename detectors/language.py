@@ -54,7 +54,7 @@ def unsupported(text: Normalized) -> bool:
         return False
     words = [word for word in text.words if len(word) > 1 or word in LETTERS]
     # Counted once for all windows: nearly every one is clearly English, and needs no closer look.
-    english = [0, *accumulate(word in ENGLISH for word in words)]
+    english = [0, *accumulate(map(ENGLISH.__contains__, words))]
     for start in range(0, max(1, len(words) - STEP), STEP):
         end = min(start + WINDOW, len(words))
         count = english[end] - english[start]
@@ -83,9 +83,11 @@ def _identified_as_foreign(words: list[str]) -> bool:
     prose = [word for word in words if word.isalpha() and len(word) > 1]
     if len(prose) < IDENTIFIER_FEWEST or len({*prose}) < IDENTIFIER_FEWEST * 0.6:
         return False
-    language, certainty = _identifier().classify(" ".join(prose))
     accented = any(not word.isascii() for word in prose)
-    return language not in {"en", "pcm", "sco"} and certainty >= (0.9 if accented else CERTAIN) and (accented or _vowels(prose))
+    if not accented and not _vowels(prose):
+        return False
+    language, certainty = _identifier().classify(" ".join(prose))
+    return language not in {"en", "pcm", "sco"} and certainty >= (0.9 if accented else CERTAIN)
 
 
 def _vowels(prose: list[str]) -> bool:

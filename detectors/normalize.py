@@ -17,6 +17,7 @@ import re
 from collections.abc import Iterable
 from itertools import chain, zip_longest
 
+from detectors import traces
 from detectors.composing import normalized
 from detectors.encodings import UNDECODABLE_RUN, decoded_runs
 from detectors.lookalikes import DRAWN, FOREIGN, LOOKALIKE, plain_numbers, without_marks
@@ -65,7 +66,7 @@ def normalize(text: str, part: str = "text") -> Normalized:
 def _respelled(text: str) -> tuple[str, list[OffsetMap]]:
     """The text after every step but the decoding, and the way back."""
     maps: list[OffsetMap] = []
-    for step in (_tags, without_controls, decoded_twice, without_marks, _characters, _second_readings, _digits):
+    for step in (_second_readings, _digits) if _plain_already(text) else (*CHARACTERS, _second_readings, _digits):
         rewrite = step(text)
         if rewrite is not None and rewrite.changed:
             text, offsets = rewrite.finish()
@@ -73,8 +74,15 @@ def _respelled(text: str) -> tuple[str, list[OffsetMap]]:
     return text, maps
 
 
+def _plain_already(text: str) -> bool:
+    """Whether the steps that look at single characters would leave the text as it is."""
+    return text.isascii() and not traces.controls(text)
+
+
 def _plain_characters(text: str) -> str:
     """The text with plain characters and nothing appended."""
+    if _plain_already(text):
+        return text
     text = CONTROL.sub("", text)
     for step in (decoded_twice, without_marks, _characters):
         rewrite = step(text)
@@ -149,11 +157,18 @@ def _folded(text: str, rewrite: Rewrite) -> Rewrite:
     return rewrite
 
 
+CHARACTERS = (_tags, without_controls, decoded_twice, without_marks, _characters)
+
+
 def _digits(text: str) -> Rewrite | None:
-    edits = [(*match.span(), "".join(filter(str.isdigit, match.group()))) for match in SPACED.finditer(text)]
-    edits += [(match.start() + 1, match.end(), "-" if "-" in match.group() else "") for match in BROKEN.finditer(text)]
+    spaced = SPACED.finditer(text) if traces.single_digits(text) else ()
+    broken = list(BROKEN.finditer(text)) if traces.broken_numbers(text) else []
+    edits = [(*match.span(), "".join(filter(str.isdigit, match.group()))) for match in spaced]
+    edits += [(match.start() + 1, match.end(), "-" if "-" in match.group() else "") for match in broken]
     spelled = [[(start, end, digits) for digits in readings] for start, end, readings in spelled_numbers(text)]
     joined, *cut = zip_longest(*spelled) if spelled else [()]
-    parted = [(match.start() + 1, match.end(), ", ") for match in BROKEN.finditer(text)]  # two numbers: "line 4-\n536-22-8145"
+    parted = [(match.start() + 1, match.end(), ", ") for match in broken]  # two numbers: "line 4-\n536-22-8145"
+    if not edits and not spelled:
+        return None
     rounds = [[*edits, *joined], parted, *cut]
     return _appended(text, chain.from_iterable(stretches(text, filter(None, edits)) for edits in rounds))

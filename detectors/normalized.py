@@ -20,6 +20,9 @@ NUMBER = "#"
 DIGITS = re.compile(r"\d(?:\D{0,120}\d)*")  # digits with less than a line and a half between them
 SHAPE = str.maketrans("123456789", "000000000")
 WHITE = re.compile(r"\s")
+DECIMAL = b"0123456789"
+APART = str.maketrans({chr(code): " " for code in range(128) if not chr(code).isalnum() and chr(code) != "'"})
+"""For ASCII text: what stands between words. An apostrophe may stand inside one."""
 BEFORE_DIGIT = 60
 AFTER_DIGIT = 120
 
@@ -60,7 +63,13 @@ class Normalized:
     @cached_property
     def words(self) -> list[str]:
         """Words in order, lower case, `#` for a number."""
-        return [NUMBER if word.isdigit() else word for word in WORD.findall(self.lowered)]
+        numbers = dict.fromkeys(filter(str.isdigit, {*self.tokens}), NUMBER)
+        return list(map(numbers.get, self.tokens, self.tokens))
+
+    @cached_property
+    def tokens(self) -> list[str]:
+        """The words as they stand, lower case, numbers too: the matches of `WORD`."""
+        return _tokens(self.lowered)
 
     @cached_property
     def vocabulary(self) -> frozenset[str]:
@@ -92,7 +101,10 @@ class Normalized:
     @cached_property
     def digit_counts(self) -> list[int]:
         """How many digits each of `digit_regions` holds."""
-        return [sum(map(str.isdigit, self.text[start:end])) for start, end in self.digit_regions]
+        if not self.text.isascii():
+            return [sum(map(str.isdigit, self.text[start:end])) for start, end in self.digit_regions]
+        seen = self.text.encode()
+        return [end - start - len(seen[start:end].translate(None, DECIMAL)) for start, end in self.digit_regions]
 
     def regions_with(self, digits: int) -> list[tuple[int, int]]:
         """The stretches around digits that hold at least so many of them: a card number is not in a line with one date."""
@@ -113,7 +125,13 @@ class Normalized:
     @cached_property
     def spans(self) -> list[tuple[int, int]]:
         """Start and end of every word. Made only when somebody asks."""
-        return [match.span() for match in WORD.finditer(self.lowered)]
+        spans: list[tuple[int, int]] = []
+        find, end = self.lowered.find, 0
+        for token in self.tokens:  # between two words stands nothing that a word begins with, so the first place is the right one
+            start = find(token, end)
+            end = start + len(token)
+            spans.append((start, end))
+        return spans
 
     @cached_property
     def label(self) -> tuple[str, ...]:
@@ -121,3 +139,19 @@ class Normalized:
         if not self.part.startswith("metadata."):
             return ()
         return tuple(WORD.findall(self.part.removeprefix("metadata.").replace("_", " ").lower()))
+
+
+def _tokens(lowered: str) -> list[str]:
+    """The matches of `WORD`. In ASCII text they are what stands between blanks once all else is blank, but for apostrophes."""
+    if not lowered.isascii():
+        return WORD.findall(lowered)
+    rough = lowered.translate(APART).split()
+    if "'" not in lowered:
+        return rough
+    tokens: list[str] = []
+    taken = 0
+    for place in [place for place, token in enumerate(rough) if "'" in token]:
+        tokens += rough[taken:place]
+        tokens += WORD.findall(rough[place])
+        taken = place + 1
+    return tokens + rough[taken:]

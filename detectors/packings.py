@@ -10,6 +10,7 @@ import base64
 import binascii
 import re
 from collections.abc import Iterator
+from itertools import chain
 
 from detectors.texture import turned_lines
 from detectors.unpacking import readable, unpack
@@ -26,6 +27,8 @@ BASE32 = re.compile(r"(?<![A-Za-z0-9])(?:[A-Z2-7]{24,}|[a-z2-7]{24,})={0,6}(?![A
 ASCII85 = re.compile(r"(?<!\S)(?:<~)?([!-uz]{20,})(?:~>)?(?!\S)")
 BASE85 = re.compile(r"(?<!\S)([0-9A-Za-z!#$%&()*+;<=>?@^_`{|}~-]{25,})(?!\S)")
 PUNCTUATION = re.compile(r"[!-/:-@\[-`]")
+LONG = re.compile(r"\S{20,}")
+"""What the three patterns match has no white space in it: they are tried here only."""
 FEWEST_MARKS = 4
 """Distinct punctuation marks: ascii85 of any text of fifteen letters has more, an address or a path has fewer."""
 LONGEST_85 = 100_000
@@ -39,13 +42,14 @@ SEALED_ARMOUR = re.compile(
 def packed_runs(text: str) -> Iterator[Run]:
     """Every such run that says something: source start, end, what it says."""
     yield from _rows(text)
-    for match in BASE32.finditer(text):
+    long = [match.span() for match in LONG.finditer(text)]
+    for match in _within(text, long, BASE32):
         body = match.group().rstrip("=").upper()
         said = _said(_base32(body))
         if said:
             yield (*match.span(), said)
     for pattern, decode in ((ASCII85, base64.a85decode), (BASE85, base64.b85decode)):
-        for match in pattern.finditer(text):
+        for match in _within(text, long, pattern):
             body = match.group(1)
             if len(body) <= LONGEST_85 and len(set(PUNCTUATION.findall(body))) >= FEWEST_MARKS:
                 said = _try_85(body, decode)
@@ -63,6 +67,11 @@ def sealed(text: str) -> bool:
     return "-----BEGIN " in text and SEALED_ARMOUR.search(text) is not None
 
 
+def _within(text: str, stretches: list[tuple[int, int]], pattern: re.Pattern[str]) -> Iterator[re.Match[str]]:
+    """The matches of a pattern in these stretches."""
+    return chain.from_iterable(pattern.finditer(text, start, end) for start, end in stretches)
+
+
 def _said(packed: bytes | None) -> str | None:
     return None if packed is None else unpack(packed).text
 
@@ -70,33 +79,34 @@ def _said(packed: bytes | None) -> str | None:
 def _rows(text: str) -> Iterator[Run]:
     """Runs wrapped at any width, or set in groups: tokens of one width with white space between them, the last may be shorter."""
     for start, end in turned_lines(text):
-        row: list[re.Match[str]] = []
-        for token in TOKEN.finditer(text, start, end):
-            if row and _continues(text, row, token):
+        row: list[tuple[int, int]] = []
+        width = 0
+        for match in TOKEN.finditer(text, start, end):
+            token = match.span()
+            if width >= token[1] - token[0] and _continues(text, row[-1], width, token[0]):
                 row.append(token)
                 continue
-            yield from _decoded_row(row)
-            row = [token]
-        yield from _decoded_row(row)
+            if len(row) > 1:
+                yield from _decoded_row(text, row)
+            row, width = [token], token[1] - token[0]
+        yield from _decoded_row(text, row)
 
 
-def _continues(text: str, row: list[re.Match[str]], token: re.Match[str]) -> bool:
-    last = row[-1]
-    width = row[0].end() - row[0].start()
-    gap = text[last.end() : token.start()] if token.start() - last.end() <= LONGEST_GAP else "no"
-    return gap.strip(" \t\r\n>") == "" and last.end() - last.start() == width >= token.end() - token.start()
+def _continues(text: str, last: tuple[int, int], width: int, start: int) -> bool:
+    """Whether the last token is as wide as the row, and nothing but a little space stands behind it."""
+    return last[1] - last[0] == width and start - last[1] <= LONGEST_GAP and text[last[1] : start].strip(" \t\r\n>") == ""
 
 
-def _decoded_row(row: list[re.Match[str]]) -> Iterator[Run]:
-    if len(row) < FEWEST_TOKENS and (len(row) < FEWEST_LINES or row[0].end() - row[0].start() < NARROWEST_LINE):
+def _decoded_row(text: str, row: list[tuple[int, int]]) -> Iterator[Run]:
+    if len(row) < FEWEST_TOKENS and (len(row) < FEWEST_LINES or row[0][1] - row[0][0] < NARROWEST_LINE):
         return
-    body = "".join(token.group() for token in row).rstrip("=")
+    body = "".join(text[start:end] for start, end in row).rstrip("=")
     if len(body) < FEWEST_CHARACTERS or "=" in body:
         return
     for packed in _readings(body):
         decoded = readable(packed) or unpack(packed).text
         if decoded:
-            yield row[0].start(), row[-1].end(), decoded
+            yield row[0][0], row[-1][1], decoded
             return
 
 

@@ -2,7 +2,8 @@
 
 What Presidio's engine would add is added here, without its copies and its log of decisions: context words lift a weak result, a
 recognizer's own thresholds and its own `enhance_using_context` are kept. An exception goes on to the scan, which then does not judge the
-document (invariant 1). Recognizers that would call out, and those that hide their failures, are refused when they are loaded.
+document (invariant 1), and so does a time-out that the recognizer has caught itself. Recognizers that would call out, and those that hide
+their failures, are refused when they are loaded.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import importlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from functools import cached_property
 from math import isfinite
 from pathlib import Path
@@ -24,6 +26,7 @@ from detectors.normalized import Normalized
 from detectors.pattern import AFTER, BEFORE
 from detectors.presidio import quieten
 from detectors.recognizer_digest import recognizer_digest
+from detectors.timeouts import no_timeout_lost
 
 WINDOW = 50_000
 OVERLAP = 1_000
@@ -78,15 +81,20 @@ class RecognizerDetector:
 
     def _in_window(self, text: Normalized, start: int) -> Iterator[tuple[tuple[int, int, str], Finding]]:
         window = text.text[start : start + WINDOW]
-        artifacts = self._artifacts(window)
-        results = self._recognizer.analyze(window, list(self.entities), artifacts) or []
-        if _overridden(self._recognizer, "enhance_using_context"):
-            results = self._recognizer.enhance_using_context(window, results, [], artifacts, [])
-        for result in results:
+        for result in self._results(window):
             span = start + result.start, start + result.end
             score = self._score(text, span, result)
             if score is not None and result.entity_type in self.entities:
                 yield (*span, result.entity_type), text.finding(self.name, result.entity_type, span, score)
+
+    def _results(self, window: str) -> list[Any]:
+        artifacts = self._artifacts(window)
+        # Presidio's own recognizers pass their time-outs on since `quieten`; those of others may do anything with theirs.
+        with no_timeout_lost() if not self._recognizer.__module__.startswith("presidio_analyzer") else nullcontext():
+            results = list(self._recognizer.analyze(window, list(self.entities), artifacts) or ())
+            if _overridden(self._recognizer, "enhance_using_context"):
+                results = list(self._recognizer.enhance_using_context(window, results, [], artifacts, []))
+        return results
 
     def _score(self, text: Normalized, span: tuple[int, int], result: Any) -> float | None:
         """The score with its context; None below the recognizer's own threshold, or where it wants context and has none."""

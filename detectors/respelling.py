@@ -9,7 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
+from detectors import traces
 from detectors.texture import texture_of
+from detectors.traces import LIKE_DIGITS
 
 Edit = tuple[int, int, str]
 Piece = tuple[int, int, str]
@@ -30,7 +32,7 @@ MANY_SPREAD = 5
 """With so many words set wide, "t.h.e" and "o.f" are too."""
 CUT = re.compile(r"(?<=[A-Za-z])-[ \t]{0,4}\r?\n[ \t>]{0,8}(?=[A-Za-z])")
 TAG_INSIDE = re.compile(r"(?<=\w)(?:<(?:/?[A-Za-z][^<>\n]{0,80}|!--[^<>\n]{0,80}--)>){1,4}(?=\w)")
-CONFUSED = dict(zip("OoQDIl|!SsBZzGgqbTA", "0000111155822699674", strict=True))
+CONFUSED = dict(zip(LIKE_DIGITS, "0000111155822699674", strict=True))
 LIKE_DIGIT = "".join(re.escape(letter) for letter in CONFUSED)
 NUMBER_LIKE = re.compile(rf"(?<![A-Za-z0-9])[\d{LIKE_DIGIT}]{{2,20}}(?:[-./ ][\d{LIKE_DIGIT}]{{2,20}}){{0,6}}(?![A-Za-z0-9])")
 CONFUSION = re.compile(rf"\d[{LIKE_DIGIT}]|[{LIKE_DIGIT}]-?\d")
@@ -144,14 +146,14 @@ def _tags(text: str) -> Iterator[Edit]:
 
 
 def _rows(text: str) -> Iterator[Edit]:
-    for match in DIGIT_ROW.finditer(text):
+    for match in DIGIT_ROW.finditer(text) if traces.single_digits(text) else ():
         kept = "-" if match.group().count("-") <= MOST_HYPHENS else ""
         yield *match.span(), "".join(letter for letter in match.group() if letter.isdigit() or letter == kept)
 
 
 def _confused(text: str) -> Iterator[Edit]:
     """Letters for digits in what is otherwise a number: "l23-45-67B9", as scanners read it."""
-    if CONFUSION.search(text) is None:
+    if not traces.confused_digits(text) or CONFUSION.search(text) is None:
         return
     for match in NUMBER_LIKE.finditer(text):
         value = match.group()
@@ -163,11 +165,12 @@ def _confused(text: str) -> Iterator[Edit]:
 
 def _glued(text: str) -> Iterator[Edit]:
     """Labels, numbers and words that lost the blank after them: "SSN123456789", "536228145was", "PatientNameJaneRoe"."""
-    for sign in GLUED_SIGN.finditer(text):
+    glued = traces.glued(text)
+    for sign in GLUED_SIGN.finditer(text) if "label" in glued else ():
         for match in GLUED.finditer(text, max(0, sign.start() - LONGEST_LABEL), sign.end()):
             yield match.end(), match.end(), " "
-    for match in GLUED_BEHIND.finditer(text):
+    for match in GLUED_BEHIND.finditer(text) if "word" in glued else ():
         yield match.end(), match.end(), " "
-    if HUMPS_SIGN.search(text):
+    if "hump" in glued and HUMPS_SIGN.search(text):
         for match in HUMPS.finditer(text):
             yield *match.span(), HUMP.sub(" ", match.group())

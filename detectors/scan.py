@@ -101,10 +101,11 @@ def batches(documents: Iterable[Document], limits: Limits = DEFAULT_LIMITS) -> I
 def _round(inquiries: Sequence[Inquiry], tiers: Sequence[Sequence[tuple[Detector, Screen | None]]], demand: Demand) -> bool:
     asked = False
     for tier in tiers:
-        for inquiry in inquiries:
-            inquiry.ask(demand)
+        # Who wants nothing more before a tier wants nothing in it either: only an answer makes an inquiry think again.
+        wanting_any = [inquiry for inquiry in inquiries if inquiry.ask(demand)]
         for detector, screen in tier:
-            wanting = [inquiry for inquiry in inquiries if inquiry.wants(detector, demand)]
+            name, provides = detector.name, detector.provides
+            wanting = [inquiry for inquiry in wanting_any if name not in inquiry.asked and inquiry.wants(provides, demand)]
             if wanting:
                 asked = True
                 _ask(detector, screen, wanting)
@@ -125,13 +126,16 @@ def _ask(detector: Detector, screen: Screen | None, inquiries: Sequence[Inquiry]
         LOGGER.warning("detector %s failed on record %s: %s", detector.name, inquiries[0].record_id, type(error).__name__)
         inquiries[0].fail(f"{DETECTOR_ERROR}:{detector.name}")
         return
+    telling = {text: evidence for text, evidence in found.items() if evidence is not NOTHING}
     for inquiry in inquiries:
-        inquiry.add(detector, (found.get(id(text), NOTHING) for text in inquiry.texts) if found else ())
+        inquiry.add(detector, [telling[id(text)] for text in inquiry.texts if id(text) in telling] if telling else ())
 
 
 def _answers(detector: Detector, screen: Screen | None, inquiries: Sequence[Inquiry]) -> Mapping[int, Evidence]:
     """What the detector says of each text that passes its screen, by the text's identity; the same text is asked about once."""
-    texts = {id(text): text for inquiry in inquiries for text in inquiry.texts if screen is None or screen.passes(text)}
+    texts = {id(text): text for inquiry in inquiries for text in inquiry.texts}
+    if screen is not None:
+        texts = {known: text for known, text in texts.items() if screen.passes(text)}
     if not texts:
         return {}
     found = detector.detect(list(texts.values()))

@@ -47,13 +47,13 @@ MARKED = b"x.x.x.x"
 
 @dataclass(frozen=True, slots=True)
 class Texture:
-    """turns: changes of case or to digits inside words. rows: places where short codes follow each other. bits: a long row of digits.
+    """turns: changes of case or to digits inside words. rows: whether short codes follow each other. bits: a long row of digits.
 
     wide: single letters with blanks between them. marked: single letters with a mark between them.
     """
 
     turns: int
-    rows: int
+    rows: bool
     bits: bool
     wide: bool
     marked: bool
@@ -87,7 +87,7 @@ def texture_of(text: str) -> Texture:
     kinds, codes, layout = seen.translate(KINDS), seen.translate(CODES), seen.translate(LAYOUT)
     return Texture(
         turns=sum(map(kinds.count, TURNS)),
-        rows=sum(map(codes.count, ROWS)),
+        rows=any(row in codes for row in ROWS),
         bits=BITS in kinds,
         wide=WIDE in layout,
         marked=MARKED in layout or not text.isascii(),

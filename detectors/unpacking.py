@@ -29,6 +29,8 @@ LONGEST_REST = 16
 ZIP_SLACK, ZIP_MEMBER_SLACK = 64, 48
 LOCAL_HEADER, DIRECTORY_ENTRY = 30, 46
 MOSTLY_PRINTABLE = 0.7
+SILENT = re.compile("[\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e0fff]")
+"""Format characters: not printable, and no sign that these bytes are no text. One behind every letter is a disguise."""
 SHORT_STRETCH = re.compile(rb"[\t\n\r\x20-\x7e]{6,}")
 """Taken where most bytes are printable: fields with lengths or zeros between them."""
 NOT_PRINTABLE = re.compile(rb"[^\t\n\r\x20-\x7e]")
@@ -90,14 +92,15 @@ def unpack(packed: bytes) -> Unpacked:
 
 
 def readable(packed: bytes) -> str | None:
-    """The text in these bytes, or None: almost all of it printable."""
+    """The text in these bytes, or None: almost all of it printable, whatever silent characters stand between."""
     for encoding in ("utf-8", "utf-16-le", "utf-16-be", "utf-32-le") if b"\x00" in packed else ("utf-8",):
         try:
             text = packed.decode(encoding)
         except UnicodeDecodeError:
             continue
-        printable = sum(character.isprintable() or character in "\r\n\t" for character in text)
-        if text and printable >= PRINTABLE_SHARE * len(text) and _one_script(text, encoding):
+        shown = text if text.isascii() else SILENT.sub("", text)
+        printable = sum(character.isprintable() or character in "\r\n\t" for character in shown)
+        if shown and printable >= PRINTABLE_SHARE * len(shown) and _one_script(shown, encoding):
             return text
     return None
 

@@ -55,6 +55,9 @@ NEVER = listed(
     "relations education education's experience satisfaction base list account accounts portal data record records safety assistance"
 )
 
+INITIALLED = re.compile(rf"(?<![\w'.-])(?P<name>{NAME_TOKEN})[ \t][{CAPITAL}]\.(?![\w.]|[ \t]{{1,3}}[{CAPITAL}])")
+"""A given name and one initial: how small offices keep two people of one name apart ("Randy P.")."""
+
 Span = tuple[tuple[int, int], float]
 
 
@@ -65,6 +68,7 @@ def mentions(text: Normalized, names: Gazetteer) -> Iterator[Span]:
     yield from _aged(text, names)
     yield from _alone(text, names)
     yield from _families(text, names)
+    yield from _initialled(text, names)
 
 
 def _introduced(text: Normalized, names: Gazetteer) -> Iterator[Span]:
@@ -148,3 +152,9 @@ def _alone(text: Normalized, names: Gazetteer) -> Iterator[Span]:
             if AFTER_NAME.match(text.text, end):
                 continue
             yield (start, end), 0.55
+
+
+def _initialled(text: Normalized, names: Gazetteer) -> Iterator[Span]:
+    for match in INITIALLED.finditer(text.text):
+        if match.group("name").lower() in names.strong_given:
+            yield match.span(), 0.65

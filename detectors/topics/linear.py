@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from io import BytesIO
-from itertools import pairwise
+from itertools import pairwise, repeat
 from pathlib import Path
 
 import numpy as np
@@ -91,16 +91,14 @@ class TopicModel:
 
     def _weights(self, words: list[str]) -> NDArray[np.float32]:
         weights = self._word_weights(words)
-        number_of = self._pair_numbers.get
-        found = [(place, number) for place, pair in enumerate(pairwise(words)) if (number := number_of(pair)) is not None]
-        if found:
-            places, numbers = zip(*found, strict=True)
-            weights[list(places)] += self._pair_rows[list(numbers)]
+        numbers = np.fromiter(map(self._pair_numbers.get, pairwise(words), repeat(-1)), dtype=np.intp, count=len(words) - 1)
+        places = np.flatnonzero(numbers >= 0)
+        weights[places] += self._pair_rows[numbers[places]]
         return weights
 
     def _word_weights(self, words: list[str]) -> NDArray[np.float32]:
         known = self._remembered
-        new = {word for word in words if word not in known}
+        new = {*words}.difference(known)
         if new and len(known) + len(new) > REMEMBERED:
             known.clear()
             new = {*words}
@@ -109,7 +107,7 @@ class TopicModel:
         for word in new:
             self._rows[len(known)] = self._word(word)
             known[word] = len(known)
-        weights: NDArray[np.float32] = self._rows[list(map(known.__getitem__, words))]
+        weights: NDArray[np.float32] = self._rows[np.fromiter(map(known.__getitem__, words), dtype=np.intp, count=len(words))]
         return weights
 
     def _word(self, word: str) -> Row:

@@ -1,11 +1,15 @@
+import importlib
+import inspect
 import subprocess
 import sys
 from importlib import metadata
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 import detectors
+from detectors import registry
 from detectors.detector import EachText, marker_kind
 from detectors.document import Document, Evidence
 from detectors.errors import ConfigurationError
@@ -16,7 +20,7 @@ EXPECTED_ENTITIES = {
     "PERSON", "EMAIL_ADDRESS", "PHONE_NUMBER", "US_SSN", "US_ITIN", "CREDIT_CARD", "IBAN_CODE", "ABA_ROUTING_NUMBER", "US_BANK_NUMBER",
     "ACCOUNT_NUMBER", "LOAN_NUMBER", "POLICY_NUMBER", "MEDICAL_RECORD_NUMBER", "HEALTH_PLAN_NUMBER", "US_MBI", "US_NPI", "DEA_NUMBER",
     "US_DRIVER_LICENSE", "US_PASSPORT", "VIN", "DEVICE_ID", "IP_ADDRESS", "URL", "STREET_ADDRESS", "ZIP", "DATE_OF_BIRTH", "DATE_TIME",
-    "UK_NHS", "UK_NINO", "CREDENTIAL", "NATIONAL_ID", "LICENSE_PLATE", "CERTIFICATE_NUMBER", "BIOMETRIC_ID", "UNIQUE_CODE",
+    "UK_NHS", "UK_NINO", "CREDENTIAL", "NATIONAL_ID", "LICENSE_PLATE", "CERTIFICATE_NUMBER", "BIOMETRIC_ID", "UNIQUE_CODE", "BED_NUMBER", "INITIALS",
     "AGE_OVER_89", "CRYPTO_WALLET",
 }  # fmt: skip
 EXPECTED_TOPICS = {"health", "care", "personal_finance", "legal_advice", "business_secrecy"}
@@ -51,6 +55,27 @@ def test_every_promised_kind_is_provided() -> None:
         {f"entity:{n}" for n in EXPECTED_ENTITIES} | {f"topic:{n}" for n in EXPECTED_TOPICS} | {f"marker:{n}" for n in EXPECTED_MARKERS}
     )
     assert detectors.load().kinds == expected
+
+
+@pytest.mark.parametrize("family", ["identifiers", "markers", "topics"])
+def test_no_detector_is_left_out_of_the_registry(family: str) -> None:
+    folder = Path(detectors.__file__).with_name(family)
+    modules = [importlib.import_module(f"detectors.{family}.{path.stem}") for path in folder.glob("[a-z]*.py")]
+    made = {module.__name__ for module in modules if makes_detectors(module)}
+    assert made
+    assert made <= {module.__name__ for module in vars(registry).values() if isinstance(module, ModuleType)}
+
+
+def makes_detectors(module: ModuleType) -> bool:
+    """Whether it has a factory that needs nothing; what takes an argument is put in by `load`, such as the counsel directory."""
+    factory = getattr(module, "detectors", None) or getattr(module, "detector", None)
+    return inspect.isfunction(factory) and factory.__module__ == module.__name__ and not inspect.signature(factory).parameters
+
+
+def test_a_module_in_the_registry_that_makes_nothing_is_no_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "listed_in_error", ModuleType("listed_in_error"), raising=False)
+    with pytest.raises(AttributeError, match="listed_in_error"):
+        detectors.load()
 
 
 def test_detectors_are_ordered_by_cost_and_named_once() -> None:
