@@ -1,6 +1,9 @@
-"""What detection and policy did with labelled documents, counted. Pure: records, evidence and decisions in, counts out; no text.
+"""What detection and policy did with labelled documents, counted. Pure: outcomes in, counts out; no text.
 
-- Leak: a document of a class for which the cloud is a permitted lane. Over-block: a clean one for which it is not, held ones included.
+- Leak: a document of a class that the policy keeps inside, for which the cloud is a permitted lane. Over-block: a clean one for which it
+  is not, held ones included.
+- A class that the policy lets go to the cloud (PII) does not leak by going there. What its route requires of the cloud must have been
+  required, though; documents for which it was not are in `without_requirement`.
 - Only the tiers core and hard_negative are counted in `leak` and `over_block`; the others stand apart in `tiers`.
 - A cluster is a template: documents of one source with the same `meta.template`. A document without one is a cluster by itself. A
   cluster counts once however many documents it has, and as a leak when any of them leaks; the clustered bound is that of clusters.
@@ -13,98 +16,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from enum import StrEnum
+from dataclasses import dataclass
 
-from detectors.document import Evidence, EvidenceKind
+from detectors.document import EvidenceKind
 from flows.confidence_bounds import upper_bound
-from flows.labelled_records import HEADLINE, LabelledRecord, Tier
-from flows.span_matching import SpanScores, SpanTally, score_spans, tally_spans
-from policies.model import Decision, Lane
-
-
-class Miss(StrEnum):
-    """The ways in which a document can go wrong."""
-
-    LEAK = "leak"
-    OVER_BLOCK = "over_block"
-    WRONG_CLASS = "wrong_class"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """One document, decided. Without its text and offsets. spans: None where its spans are not measured."""
-
-    file: str
-    line: int
-    record_id: str
-    source: str
-    tier: Tier
-    lang: str
-    english: bool
-    label_quality: str
-    cluster: str
-    kind: str | None
-    labels: frozenset[str]
-    words: int
-    lanes: tuple[Lane, ...]
-    data_classes: tuple[str, ...]
-    rule: str
-    entities: Mapping[str, int] = field(default_factory=dict)
-    topics: Mapping[str, float] = field(default_factory=dict)
-    markers: tuple[str, ...] = ()
-    failures: tuple[str, ...] = ()
-    spans: SpanTally | None = None
-
-    @property
-    def to_cloud(self) -> bool:
-        """Whether the cloud is permitted."""
-        return Lane.CLOUD in self.lanes
-
-    @property
-    def headline(self) -> bool:
-        """Whether its label is sure enough to be counted."""
-        return self.tier in HEADLINE
-
-    @property
-    def clean(self) -> bool:
-        """Whether it is clean, so that keeping it inside is over-blocking."""
-        return not self.labels and self.english and self.tier is not Tier.SPANS_ONLY
-
-    def missed(self, data_class: str) -> bool:
-        """Whether the class was not seen, but the document stayed inside for another reason."""
-        return not self.to_cloud and data_class not in self.data_classes
-
-
-def judge(record: LabelledRecord, evidence: Evidence, decision: Decision, *, complete: bool) -> Outcome:
-    """What became of one record. Spans are measured with complete evidence only: a planned scan stops before it has looked for all."""
-    annotated = record.tier is Tier.SPANS_ONLY or bool(record.spans)
-    return Outcome(
-        file=record.file,
-        line=record.line,
-        record_id=record.record_id,
-        source=record.source,
-        tier=record.tier,
-        lang=record.lang,
-        english=record.english,
-        label_quality=record.label_quality,
-        cluster=record.cluster,
-        kind=record.kind,
-        labels=record.labels,
-        words=len(record.text.split()),
-        lanes=decision.lanes,
-        data_classes=decision.data_classes,
-        rule=decision.reason or decision.rule,
-        entities=Counter(finding.entity for finding in evidence.findings),
-        topics={name: score for name, score in sorted(evidence.topics.items()) if score >= SHOWN_TOPIC},
-        markers=tuple(sorted(evidence.markers)),
-        failures=tuple(sorted(evidence.failures)),
-        spans=tally_spans(record.spans, evidence.findings) if annotated and complete else None,
-    )
-
-
-SHOWN_TOPIC = 0.05
-"""A topic scored lower than this explains nothing; it is left out of the summary of a miss."""
+from flows.evaluation_outcome import Outcome
+from flows.labelled_records import Tier
+from flows.span_matching import SpanScores, score_spans
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,6 +91,7 @@ class Evaluation:
     leak: Mapping[str, ClassLeak]
     over_block: Mapping[str, OverBlock]
     hard_negatives: Mapping[str, Rate]
+    without_requirement: Mapping[str, Rate]
     wrong_class: Mapping[str, Rate]
     not_english: Mapping[str, Rate]
     tiers: Mapping[str, TierCount]
@@ -189,10 +108,11 @@ def measure(outcomes: Sequence[Outcome], *, seconds: float, provided: frozenset[
         documents=len(outcomes),
         words=sum(outcome.words for outcome in outcomes),
         seconds=seconds,
-        leak={name: _class_leak(found) for name, found in _by_class(headline).items()},
+        leak={name: _class_leak(found) for name, found in _by_class(headline, _restricted).items()},
         over_block={name: _over_block(found) for name, found in _grouped(clean, lambda one: one.source).items()},
         hard_negatives=_rates([one for one in clean if one.tier is Tier.HARD_NEGATIVE], lambda one: one.kind or one.source, _kept),
-        wrong_class={name: _wrong(found, name) for name, found in _by_class(headline).items()},
+        without_requirement={name: _without(found, name) for name, found in _by_class(headline, _permitted).items()},
+        wrong_class={name: _wrong(found, name) for name, found in _by_class(headline, _labels).items()},
         not_english=_rates([one for one in outcomes if not one.english], lambda one: one.lang, _sent),
         tiers={name: _tier(found) for name, found in _grouped(outcomes, lambda one: str(one.tier)).items()},
         files={
@@ -202,24 +122,23 @@ def measure(outcomes: Sequence[Outcome], *, seconds: float, provided: frozenset[
     )
 
 
-def misses(outcomes: Iterable[Outcome]) -> list[tuple[Miss, str, Outcome]]:
-    """Every miss of the headline tiers: what, the class concerned (none for over-blocking), which document; leaks first."""
-    found: list[tuple[Miss, str, Outcome]] = []
-    for outcome in outcomes:
-        if not outcome.headline:
-            continue
-        if outcome.clean and not outcome.to_cloud:
-            found.append((Miss.OVER_BLOCK, "", outcome))
-        for name in sorted(outcome.labels):
-            if outcome.to_cloud:
-                found.append((Miss.LEAK, name, outcome))
-            elif outcome.missed(name):
-                found.append((Miss.WRONG_CLASS, name, outcome))
-    order = list(Miss)
-    return sorted(found, key=lambda one: (order.index(one[0]), one[1], one[2].source))
-
-
 Hit = Callable[[Outcome], bool]
+
+
+def _restricted(outcome: Outcome) -> frozenset[str]:
+    return outcome.restricted
+
+
+def _permitted(outcome: Outcome) -> frozenset[str]:
+    return outcome.permitted
+
+
+def _labels(outcome: Outcome) -> frozenset[str]:
+    return outcome.labels
+
+
+def _without(outcomes: Sequence[Outcome], data_class: str) -> Rate:
+    return _rate(outcomes, lambda one: data_class in one.unguarded)
 
 
 def _wrong(outcomes: Sequence[Outcome], data_class: str) -> Rate:
@@ -254,16 +173,16 @@ def _tier(counted: Sequence[Outcome], everything: Sequence[Outcome] | None = Non
     return TierCount(
         documents=len(of),
         words=sum(one.words for one in of),
-        leak={name: _rate(found, _sent) for name, found in _by_class(counted).items()},
+        leak={name: _rate(found, _sent) for name, found in _by_class(counted, _restricted).items()},
         over_block=_rate(clean, _kept) if clean else None,
     )
 
 
-def _by_class(outcomes: Iterable[Outcome]) -> dict[str, list[Outcome]]:
-    """By label; a document with two is counted under both."""
+def _by_class(outcomes: Iterable[Outcome], labels: Callable[[Outcome], frozenset[str]]) -> dict[str, list[Outcome]]:
+    """By those labels; a document with two is counted under both."""
     groups: dict[str, list[Outcome]] = {}
     for outcome in outcomes:
-        for name in outcome.labels:
+        for name in labels(outcome):
             groups.setdefault(name, []).append(outcome)
     return dict(sorted(groups.items()))
 

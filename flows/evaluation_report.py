@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from flows.evaluating import ClassLeak, Evaluation, Miss, Outcome, OverBlock, Rate, TierCount, misses
+from flows.evaluating import ClassLeak, Evaluation, OverBlock, Rate, TierCount
+from flows.evaluation_outcome import Miss, Outcome, misses
 from flows.span_matching import SpanCounts, SpanScores
 
 DIGITS = 4
@@ -27,6 +28,7 @@ def as_json(evaluation: Evaluation) -> dict[str, Any]:
         "leak": {name: _leak_json(leak) for name, leak in evaluation.leak.items()},
         "over_block": {name: _over_block_json(block) for name, block in evaluation.over_block.items()},
         "hard_negatives": _rates_json(evaluation.hard_negatives),
+        "without_requirement": _rates_json(evaluation.without_requirement),
         "wrong_class": _rates_json(evaluation.wrong_class),
         "not_english": _rates_json(evaluation.not_english),
         "tiers": {name: _tier_json(tier) for name, tier in evaluation.tiers.items()},
@@ -62,6 +64,7 @@ def tables(evaluation: Evaluation) -> str:
     """What a person reads: rates in percent, `≤` the one-sided 95% bounds."""
     sections = [
         _section("leak: documents of a class that the cloud would have got", "class / source", _leak_rows(evaluation.leak)),
+        _section("permitted to the cloud, but without what the class requires", "class", _rate_rows(evaluation.without_requirement)),
         _section("over-block: clean documents kept inside", "source / kind of near miss", _block_rows(evaluation.over_block)),
         _section("wrong class, but kept inside", "class", _rate_rows(evaluation.wrong_class)),
         _section("not English: documents that the cloud would have got", "language", _rate_rows(evaluation.not_english)),

@@ -8,15 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from detectors import load
-from detectors.detector import DetectorSet
-from detectors.document import Demand, Document
-from detectors.scan import COMPLETE
+from detectors.document import Document
 from flows.deciding import decide_documents
 from flows.errors import JobError
-from flows.evaluating import Evaluation, Outcome, judge, measure
+from flows.evaluating import Evaluation, measure
+from flows.evaluation_outcome import Outcome, judge
 from flows.labelled_records import LabelledRecord, check_files, read_records
-from flows.scanning import demand_of, scan_documents
+from flows.scanner import Scanner
+from flows.scanning import demand_of
 from policies.load import DEFAULT_POLICY, load_policy
+from policies.model import BUILT_IN_CLASSES
 from policies.policy import Policy
 
 BATCH_DOCUMENTS = 1_000
@@ -48,24 +49,27 @@ class EvaluationRun:
 def evaluate_files(paths: Sequence[Path], policy_path: Path | None = None, *, planned: bool = False) -> EvaluationRun:
     """Measure every record of the files; complete evidence unless `planned`.
 
-    Raises JobError at a line that is not a record, at a file without any, and at one that is no regular file or named twice.
+    Raises JobError at a line that is not a record or has a label that is no class of the policy, at a file without any record, and at one
+    that is no regular file or named twice.
     """
     _check_paths(paths)
-    check_files(paths)
+    policy = load_policy(policy_path or DEFAULT_POLICY)
+    check_files(paths, known=frozenset({*policy.classes, *BUILT_IN_CLASSES}))
     for path in paths:
         if next(read_records(path), None) is None:
             raise JobError(f"{path}: expected at least one record, found none; nothing can be measured on it")
-    policy = load_policy(policy_path or DEFAULT_POLICY)
     detectors = load(ner=policy.ner, participants=policy.participants)
     demand = demand_of(policy, planned=planned)
-    list(scan_documents([WARM_UP], detectors, COMPLETE))
     outcomes: list[Outcome] = []
     seconds = 0.0
-    for batch in _batches(record for path in paths for record in read_records(path)):
-        began = time.perf_counter()
-        found = _outcomes(batch, detectors, demand, policy, complete=not planned)
-        seconds += time.perf_counter() - began
-        outcomes += found
+    # One process, so that words/s say what detection costs, not how many cores there are.
+    with Scanner(detectors, demand, ner=policy.ner, participants=policy.participants, processes=1, warm_up=(WARM_UP,)) as scanner:
+        list(scanner.scan([WARM_UP]))
+        for batch in _batches(record for path in paths for record in read_records(path)):
+            began = time.perf_counter()
+            found = _outcomes(batch, scanner, policy, detectors.hash, complete=not planned)
+            seconds += time.perf_counter() - began
+            outcomes += found
     return EvaluationRun(
         evaluation=measure(outcomes, seconds=seconds, provided=detectors.kinds, complete=not planned),
         outcomes=tuple(outcomes),
@@ -86,12 +90,15 @@ def _check_paths(paths: Sequence[Path]) -> None:
         seen.add(path.resolve())
 
 
-def _outcomes(batch: Sequence[LabelledRecord], detectors: DetectorSet, demand: Demand, policy: Policy, *, complete: bool) -> list[Outcome]:
+def _outcomes(batch: Sequence[LabelledRecord], scanner: Scanner, policy: Policy, detectors_hash: str, *, complete: bool) -> list[Outcome]:
     # The record's place is its id here: ids may repeat from file to file, and two records with one id would share their classes.
     documents = [Document(record_id=record.place, text=record.text, source=record.source) for record in batch]
-    evidence = list(scan_documents(documents, detectors, demand))
-    decisions = decide_documents(documents, evidence, policy, detectors.hash)
-    return [judge(record, found, decision, complete=complete) for record, found, decision in zip(batch, evidence, decisions, strict=True)]
+    evidence = list(scanner.scan(documents))
+    decisions = decide_documents(documents, evidence, policy, detectors_hash)
+    return [
+        judge(record, found, decision, policy, complete=complete)
+        for record, found, decision in zip(batch, evidence, decisions, strict=True)
+    ]
 
 
 def _batches(records: Iterable[LabelledRecord]) -> Iterator[list[LabelledRecord]]:

@@ -2,8 +2,9 @@
 
     {"id": …, "text": …, "labels": ["PHI", …], "spans": [{"start", "end", "type"}], "source": …, "tier": …, "lang": …, "label_quality": …, "meta": {…}}
 
-`id`, `text` and `labels` are mandatory; `labels: []` means clean. Left out, `spans` is empty, `tier` is core, `lang` is en, `source` is
-the file's name. Other keys are allowed and not read. What is wrong is one line with file and line number; it never quotes the record.
+`id`, `text` and `labels` are mandatory; `labels: []` means clean, and a label is a class that the policy knows. Left out, `spans` is empty,
+`tier` is core, `lang` is en, `source` is the file's name. Other keys are allowed and not read. What is wrong is one line with file and line
+number; it never quotes the record, but for a label that has the form of a class.
 """  # noqa: E501 - the form is easier to read in one piece
 
 from __future__ import annotations
@@ -113,12 +114,12 @@ class _Record(BaseModel):
         return self
 
 
-def check_files(paths: Sequence[Path]) -> None:
-    """Read every line of every file once, so that a bad one is known before hours of scanning.
+def check_files(paths: Sequence[Path], known: frozenset[str]) -> None:
+    """Read every line of every file once, so that a bad one is known before hours of scanning. known: the classes of the policy.
 
     Raises JobError with the first bad line and how many more there are.
     """
-    mistakes = [mistake for path in paths for mistake in _mistakes(path)]
+    mistakes = [mistake for path in paths for mistake in _mistakes(path, known)]
     if mistakes:
         more = f" (and {len(mistakes) - 1} more)" if len(mistakes) > 1 else ""
         raise JobError(mistakes[0] + more)
@@ -130,12 +131,16 @@ def read_records(path: Path) -> Iterator[LabelledRecord]:
         yield _parsed(path, number, line)
 
 
-def _mistakes(path: Path) -> Iterator[str]:
+def _mistakes(path: Path, known: frozenset[str]) -> Iterator[str]:
     for number, line in _lines(path):
         try:
-            _parsed(path, number, line)
+            record = _parsed(path, number, line)
         except JobError as error:
             yield str(error)
+            continue
+        if strange := record.labels - known:  # a misspelt class would be counted as one of its own, and missing from its real one
+            expected = ", ".join(sorted(known - {CLEAN}))
+            yield f"{record.place}: labels: {min(strange)} is no class of this policy; expected some of {expected}"
 
 
 def _lines(path: Path) -> Iterator[tuple[int, bytes]]:

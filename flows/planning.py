@@ -9,18 +9,19 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from detectors import load
-from detectors.scan import scan
+from detectors.document import Document
 from flows.deciding import decide_documents
 from flows.job import load_job
 from flows.lanes import choose_endpoints
-from flows.night import NightOptions
+from flows.night import NightOptions, scanner_of
 from flows.render import load_prompt
 from flows.scanning import SCAN_KEYS
 from flows.sources import check_duplicates, list_batches, read_batch
 from policies.assign import assign
-from policies.demand import demand_for
 from policies.load import DEFAULT_REGISTRY
+from policies.model import Assignment, Decision
 from policies.registry import load_rulebook
+from sinks.request import Prompt
 
 BYTES_PER_TOKEN = 3  # the bound that holds without a tokenizer: one token is at least three bytes of ordinary text
 
@@ -45,24 +46,29 @@ def make_plan(options: NightOptions) -> Plan:
     prompt = load_prompt(job)
     endpoints = choose_endpoints(job, registry, scheduled=False)
     check_duplicates(job)
-    detectors, demand = load(ner=policy.ner, participants=policy.participants), demand_for(policy)
-    overhead = sum(len(text.encode()) for text in prompt.constants)
+    detectors = load(ner=policy.ner, participants=policy.participants)
     plan, begun = Plan(), time.monotonic()
-    for batch in list_batches(job, limit=options.limit):
-        documents = read_batch(batch, job, SCAN_KEYS)
-        decisions = decide_documents(documents, list(scan(documents, detectors, demand)), policy, detectors.hash)
-        for document, decision in zip(documents, decisions, strict=True):
-            assignment = assign(decision, endpoints, strategy=job.lanes.strategy, today=datetime.now(UTC).date())
-            place = assignment.endpoint.lane if assignment.endpoint else "held"
-            plan.documents += 1
-            plan.by_class.update((name, place) for name in decision.data_classes)
-            if assignment.endpoint is None:
-                plan.by_reason[assignment.reason] += 1
-                continue
-            name = f"{assignment.endpoint.lane}: {assignment.endpoint.name}"
-            sent = sum(len(document.parts[slot].encode()) for slot in prompt.present(document.parts))
-            plan.by_endpoint[name] += 1
-            plan.tokens_in[name] += math.ceil((sent + overhead) / BYTES_PER_TOKEN)
-            plan.tokens_out[name] += prompt.max_tokens
+    with scanner_of(policy, detectors, options.scan_processes or job.scan_processes).start() as scanner:
+        for batch in list_batches(job, limit=options.limit):
+            documents = read_batch(batch, job, SCAN_KEYS)
+            decisions = decide_documents(documents, list(scanner.scan(documents)), policy, detectors.hash)
+            for document, decision in zip(documents, decisions, strict=True):
+                assignment = assign(decision, endpoints, strategy=job.lanes.strategy, today=datetime.now(UTC).date())
+                _count(plan, document, decision, assignment, prompt)
     plan.seconds = time.monotonic() - begun
     return plan
+
+
+def _count(plan: Plan, document: Document, decision: Decision, assignment: Assignment, prompt: Prompt) -> None:
+    place = assignment.endpoint.lane if assignment.endpoint else "held"
+    plan.documents += 1
+    plan.by_class.update((name, place) for name in decision.data_classes)
+    if assignment.endpoint is None:
+        plan.by_reason[assignment.reason] += 1
+        return
+    name = f"{assignment.endpoint.lane}: {assignment.endpoint.name}"
+    constants = sum(len(text.encode()) for text in prompt.constants)
+    sent = sum(len(document.parts[slot].encode()) for slot in prompt.present(document.parts))
+    plan.by_endpoint[name] += 1
+    plan.tokens_in[name] += math.ceil((sent + constants) / BYTES_PER_TOKEN)
+    plan.tokens_out[name] += prompt.max_tokens

@@ -12,12 +12,13 @@ from detectors.scan import Limits
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """What a scan process is to do: sent to it once."""
+    """What a scan process is to do: sent to it once. warm_up: scanned for everything before it says that it has started."""
 
     ner: NerChoice | None
     participants: Participants
     demand: Demand
     limits: Limits
+    warm_up: tuple[Document, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

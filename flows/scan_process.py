@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO
 
 from detectors import load
-from detectors.scan import scan
+from detectors.scan import COMPLETE, scan
 from flows.scan_messages import Answer, Started, Terms
 
 FAILED = 70
@@ -46,6 +46,7 @@ def serve(connection: Connection, nowhere: IO[str]) -> None:
     terms: Terms = connection.recv()
     try:
         detectors = load(ner=terms.ner, participants=terms.participants)
+        list(scan(terms.warm_up, detectors, COMPLETE))
     except Exception as error:  # noqa: BLE001 - whatever a plug-in or a model raises; no document has been seen yet
         connection.send(Started(problem=f"{type(error).__name__}: {error}"))
         return

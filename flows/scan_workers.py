@@ -1,4 +1,4 @@
-"""Scanning in several processes: the same evidence in the same order as `detectors.scan.scan`, and a watchdog over each.
+"""Scanning in processes of their own: the same evidence in the same order as `detectors.scan.scan`, and a watchdog over each.
 
 - Never lost, never "nothing found" (invariant 1): the documents of a process that died or took too long are scanned again, each alone, in
   a fresh one. Whatever ends its process a second time gets a failure code, which makes it UNSCANNABLE.
@@ -55,6 +55,9 @@ class Patience:
         return self.batch_s + self.megacharacter_s * sum(len(value) for document in documents for value in document.parts.values()) / 1e6
 
 
+PATIENCE = Patience()
+
+
 @dataclass(slots=True)
 class _Task:
     """Documents of one batch on their way through a process. place: where in the batch's evidence the first of them belongs."""
@@ -89,11 +92,12 @@ class ScanWorkers:
         processes: int,
         limits: Limits = DEFAULT_LIMITS,
         patience: Patience | None = None,
+        warm_up: tuple[Document, ...] = (),
     ) -> None:
-        self._terms = Terms(ner=ner, participants=participants, demand=demand, limits=limits)
+        self._terms = Terms(ner=ner, participants=participants, demand=demand, limits=limits, warm_up=warm_up)
         self._hash = detectors_hash
         self._processes = processes
-        self._patience = patience or Patience()
+        self._patience = patience or PATIENCE
         self._workers: list[_Worker] = []
 
     def __enter__(self) -> Self:
@@ -101,6 +105,15 @@ class ScanWorkers:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
+
+    def start(self) -> None:
+        """Start the processes without waiting for them: they load while the caller does something else."""
+        while len(self._workers) < self._processes:
+            self._workers.append(self._started())
+
+    def grow(self, processes: int) -> None:
+        """Scan in so many processes from now on, if these are more."""
+        self._processes = max(self._processes, processes)
 
     def scan(self, documents: Iterable[Document]) -> Iterator[Evidence]:
         """One evidence per document, in order, lazily. Raises ScanWorkerError when a process cannot be started as asked."""
@@ -119,6 +132,8 @@ class ScanWorkers:
     def close(self) -> None:
         """End every process."""
         for worker in self._workers:
+            if not worker.ready:  # it is still loading, and would not hear
+                worker.child.kill()
             with suppress(OSError):
                 worker.connection.send(None)
             worker.connection.close()
@@ -131,8 +146,7 @@ class ScanWorkers:
         self._workers.clear()
 
     def _hand_out(self, scan: _Scan) -> None:
-        while len(self._workers) < self._processes:
-            self._workers.append(self._start())
+        self.start()
         for worker in self._workers:
             if not worker.ready or worker.task is not None:
                 continue
@@ -144,7 +158,7 @@ class ScanWorkers:
             with suppress(OSError):  # it has just died: `_watch` meets the end of its pipe
                 worker.connection.send(Work(documents=worker.task.documents, patience_s=seconds * 2))
 
-    def _start(self) -> _Worker:
+    def _started(self) -> _Worker:
         ours, theirs = Pipe()
         with theirs:
             child = subprocess.Popen(  # noqa: S603 - our own module under our own interpreter

@@ -1,7 +1,7 @@
-"""Where a run's documents are scanned: in this process while they are few, in several once they are many.
+"""Where documents are scanned: in one watched process while they are few, in one a core once they are many.
 
-Processes take seconds to start, so a small inbox is done before they would be ready; and only a process can be ended when it hangs, so a
-large one is never scanned without them.
+Never in this process: only another one can be ended when a text makes a detector hang (invariant 1). Processes take a while to start, so
+the first is started before the documents are read, and the others only when there is work for them.
 """
 
 from __future__ import annotations
@@ -17,17 +17,20 @@ from detectors.detector import DetectorSet
 from detectors.document import Demand, Document, Evidence
 from detectors.ner_choice import NerChoice
 from detectors.participants import NOBODY, Participants
-from detectors.scan import DEFAULT_LIMITS, Limits, scan
+from detectors.scan import DEFAULT_LIMITS, Limits
 from flows.scan_workers import ScanWorkers
 
 FEW_CHARACTERS = 1_000_000
-"""In a run. About as long as a process takes to start, and little enough that nothing in it can take long."""
+"""In a run. Scanned by one process in about the time that others take to start."""
 TOPOLOGY = Path("/sys/devices/system/cpu")
 QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 
 class Scanner:
-    """Scans for one run; use as a context manager. processes: how many; by itself it takes one a core, and none for few documents."""
+    """Scans for one run or command; use as a context manager. processes: how many; by itself it takes one, and one a core for many.
+
+    warm_up: scanned before the first document, so that models and name lists are loaded by then.
+    """
 
     def __init__(
         self,
@@ -38,19 +41,18 @@ class Scanner:
         participants: Participants = NOBODY,
         processes: int | None = None,
         limits: Limits = DEFAULT_LIMITS,
+        warm_up: tuple[Document, ...] = (),
     ) -> None:
-        self._detectors = detectors
-        self._demand = demand
-        self._limits = limits
-        self._always = processes is not None
+        self._most = processes or usable_cores()
         self._characters = 0
         self._workers = ScanWorkers(
             ner=ner,
             participants=participants,
             demand=demand,
             detectors_hash=detectors.hash,
-            processes=processes or usable_cores(),
+            processes=processes or 1,
             limits=limits,
+            warm_up=warm_up,
         )
 
     def __enter__(self) -> Self:
@@ -59,12 +61,19 @@ class Scanner:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._workers.close()
 
+    def start(self) -> Self:
+        """Have a process load while the documents are being read."""
+        self._workers.start()
+        return self
+
     def scan(self, documents: Sequence[Document]) -> Iterator[Evidence]:
-        """One evidence per document, in order: the same wherever it is found."""
+        """One evidence per document, in order: the same in however many processes it is found."""
+        if not documents:
+            return iter(())
         self._characters += sum(len(value) for document in documents for value in document.parts.values())
-        if self._always or self._characters > FEW_CHARACTERS:
-            return self._workers.scan(documents)
-        return scan(documents, self._detectors, self._demand, limits=self._limits)
+        if self._characters > FEW_CHARACTERS:
+            self._workers.grow(self._most)
+        return self._workers.scan(documents)
 
 
 def usable_cores() -> int:

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from detectors import load
-from detectors.detector import DetectorSet
 from detectors.document import Demand, Document, Evidence, Finding
-from detectors.scan import scan
 from flows.deciding import decide_documents
 from flows.errors import JobError
 from flows.explaining import Explainer
 from flows.job import Job
+from flows.scanner import Scanner
 from flows.sources import list_batches, read_batch
 from policies.demand import demand_for
 from policies.load import DEFAULT_POLICY, load_policy
@@ -25,11 +24,6 @@ from sinks.ledger.keys import Keys
 
 # Scanned record ids are printed beside their source names, so their key protects nothing: a fixed one makes two scans agree.
 SCAN_KEYS = Keys(b"waybill scan: ids are shown beside their names")
-
-
-def scan_documents(documents: Iterable[Document], detectors: DetectorSet, demand: Demand) -> Iterator[Evidence]:
-    """One evidence per document, in order: the one place where the commands that only look call the scan."""
-    return scan(documents, detectors, demand)
 
 
 def demand_of(policy: Policy, *, planned: bool) -> Demand:
@@ -53,9 +47,9 @@ def scan_paths(
     detectors = load(ner=policy.ner, participants=policy.participants)
     demand = demand_of(policy, planned=planned)
     explainer = Explainer(policy, detectors, show_text=unsafe_show_text) if explain else None
-    for path in paths:
-        for documents in _read(path):
-            evidence = list(scan_documents(documents, detectors, demand))
+    with Scanner(detectors, demand, ner=policy.ner, participants=policy.participants).start() as scanner:
+        for documents in (batch for path in paths for batch in _read(path)):
+            evidence = list(scanner.scan(documents))
             decisions = decide_documents(documents, evidence, policy, detectors.hash)
             for document, found, decision in zip(documents, evidence, decisions, strict=True):
                 told = _verdict(document, found, decision)

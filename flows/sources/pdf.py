@@ -10,7 +10,6 @@ from pypdf import PageObject, PdfReader
 from pypdf.errors import FileNotDecryptedError, PyPdfError
 
 from detectors.document import ReadProblem
-from detectors.labels import without_removed
 from flows.sources.extract import Extract
 
 MAX_PAGES = 20_000
@@ -99,7 +98,7 @@ def _properties(reader: PdfReader) -> dict[str, str]:
     except BROKEN:
         return {}
     shown = {key.lower(): value for key, value in given.items() if key.lower() in SHOWN}
-    return {key: value for key, value in {**shown, **without_removed(_labels(given))}.items() if value}
+    return {key: value for key, value in {**shown, **_labels(given)}.items() if value}
 
 
 def _labels(given: dict[str, str]) -> dict[str, str]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Protocol
 
 from detectors.document import UNSCANNABLE_PROBLEMS, Document, ReadProblem
+from detectors.labels import without_removed
 from flows.errors import JobError
 from flows.job import Job
 from flows.sources.batch import Batch, Piece
@@ -119,7 +120,7 @@ def _document(
     job: Job, extract: Extract, *, source: str, record_id: str, path: str, family: str = "", source_id: str | None = None
 ) -> Document:
     text, sure = without_surrogates(extract.text)
-    metadata, sure_metadata = _clean_metadata(extract.metadata)
+    metadata, sure_metadata = _clean_metadata(without_removed(extract.metadata))
     problem = extract.problem
     if problem is None and not (sure and sure_metadata and all(map(is_plain, (text, *metadata.values())))):
         problem = ReadProblem.UNDECODABLE

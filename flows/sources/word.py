@@ -18,7 +18,6 @@ from docx.oxml.parser import parse_xml
 from lxml.etree import LxmlError  # type: ignore[import-untyped]  # lxml publishes no type information
 
 from detectors.document import ReadProblem
-from detectors.labels import without_removed
 from flows.sources.archive import inspect_archive
 from flows.sources.extract import Extract
 
@@ -127,7 +126,7 @@ def _properties(document: WordDocument) -> dict[str, str]:
                     found[name] = "".join(entry.itertext()).strip()
         elif not relation.is_external and relation.reltype.endswith("/classificationlabels"):
             found |= _label_ids(parse_xml(relation.target_part.blob))
-    return without_removed({name: value for name, value in found.items() if value})
+    return {name: value for name, value in found.items() if value}
 
 
 def _label_ids(part: Any) -> dict[str, str]:

@@ -52,7 +52,7 @@ def test_the_walk(copy: Path) -> None:
         else:
             for command, expected in commands(block["body"]):
                 compare(command, run(copy, command), expected)
-    assert all(count > 3 for count in done.values()), done
+    assert all(count >= 3 for count in done.values()), done
 
 
 def patch(copy: Path, body: str) -> None:

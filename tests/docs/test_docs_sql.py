@@ -35,7 +35,7 @@ def blocks(page: str) -> Iterator[tuple[str, str]]:
             yield heading, match["sql"]
 
 
-PAGES = ("auditors.md", "ledger-format.md")
+PAGES = ("auditors.md", "ledger-format.md", "second-look.md")
 QUERIES = [
     pytest.param(query, id=f"{page} {number} {heading}") for page in PAGES for number, (heading, query) in enumerate(blocks(page), start=1)
 ]

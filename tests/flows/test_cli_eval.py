@@ -88,6 +88,27 @@ def test_a_bad_line_stops_before_anything_is_scanned(corpus: Path, cli: Callable
     assert said.out == ""
 
 
+def test_a_label_that_is_no_class_stops_before_anything_is_scanned(corpus: Path, cli: Callable[..., Any]) -> None:
+    with corpus.open("a") as file:
+        file.write('\n{"id": "x", "text": "Castellan", "labels": ["PHII"]}\n')
+    said = cli("eval", corpus, code=2)
+    known = "CREDENTIALS, NPI, PHI, PII, PRIVILEGED, TRADE_SECRET, UNSCANNABLE"
+    assert said.err == f"waybill: {corpus}:7: labels: PHII is no class of this policy; expected some of {known}\n"
+    assert said.out == ""
+
+
+def test_personal_data_that_go_out_as_the_policy_says_are_no_leak(tmp_path: Path, cli: Callable[..., Any]) -> None:
+    path = tmp_path / "pii.jsonl"
+    rows = [{"id": "p1", "text": "US passport of Ada Example: passport number 533401882.", "labels": ["PII"]}]
+    rows += [{"id": "p2", "text": NEWS, "labels": ["PII"]}]
+    path.write_text("\n".join(map(json.dumps, rows)))
+    found = json.loads(cli("eval", path, "--json", "--misses").out)
+    assert found["leak"] == {}
+    assert (found["without_requirement"]["PII"]["k"], found["without_requirement"]["PII"]["n"]) == (1, 2)
+    assert [(miss["miss"], miss["id"]) for miss in found["misses"]] == [("without_requirement", "p2")]
+    assert "permitted to the cloud, but without what the class requires" in cli("eval", path).out
+
+
 def test_files_are_mandatory(cli: Callable[..., Any]) -> None:
     assert "Missing argument 'FILES...'" in cli("eval", code=2).err
 

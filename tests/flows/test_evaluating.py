@@ -8,13 +8,16 @@ import pytest
 
 from detectors.detector import entity_kind
 from detectors.document import Evidence, Finding
-from flows.evaluating import Miss, Outcome, judge, measure, misses
+from flows.evaluating import measure
+from flows.evaluation_outcome import Miss, Outcome, judge, misses
 from flows.evaluation_report import as_json, miss_lines, misses_json, tables
 from flows.labelled_records import LabelledRecord, LabelledSpan, Tier
+from policies.load import DEFAULT_POLICY, load_policy
 from policies.model import Decision, Lane
 
 CLOUD = (Lane.CLOUD, Lane.LOCAL)
 LOCAL = (Lane.LOCAL,)
+POLICY = load_policy(DEFAULT_POLICY)
 COUNTER = iter(range(1, 10_000))
 
 
@@ -42,6 +45,35 @@ def test_a_permitted_cloud_is_a_leak_even_where_local_is_preferred() -> None:
     found = counted(outcome("PHI", (Lane.LOCAL, Lane.CLOUD), "PII"), outcome("", (Lane.LOCAL, Lane.CLOUD), "PII"))
     assert found["leak"]["PHI"]["k"] == 1
     assert found["over_block"]["clinic"]["k"] == 0
+
+
+def decided(classes: str, lanes: tuple[Lane, ...], **requires: Any) -> Decision:
+    return Decision(
+        record_id="x", data_classes=(classes,), lanes=lanes, rule="routes[1]", policy_hash="", detectors_hash="", cloud_requires=requires
+    )
+
+
+@pytest.mark.parametrize(
+    ("labels", "decision", "leaks", "unguarded"),
+    [
+        pytest.param("PII", decided("PII", CLOUD, dpa=True, training_use=False), {}, {"PII": 0}, id="as-its-route-says"),
+        pytest.param("PII", decided("CLEAN", CLOUD), {}, {"PII": 1}, id="not-seen"),
+        pytest.param("PII", decided("PHI", LOCAL), {}, {"PII": 0}, id="kept-inside"),
+        pytest.param("PII", decided("X", CLOUD, dpa=True, training_use=False, retention_days=0), {}, {"PII": 0}, id="stricter"),
+        pytest.param("PHI PII", decided("PII", CLOUD, dpa=True, training_use=False), {"PHI": 1}, {"PII": 0}, id="with-a-restricted-class"),
+        pytest.param("UNSCANNABLE", decided("CLEAN", CLOUD), {"UNSCANNABLE": 1}, {}, id="never-lets-go"),
+    ],
+)
+def test_a_class_that_may_go_to_the_cloud_does_not_leak_there(
+    labels: str, decision: Decision, leaks: dict[str, int], unguarded: dict[str, int]
+) -> None:
+    one = judge(record(labels=frozenset(labels.split())), Evidence(), decision, POLICY, complete=True)
+    found = counted(one)
+    for entries in (found["leak"], found["tiers"]["core"]["leak"], found["files"]["a.jsonl"]["leak"]):
+        assert {name: rate["k"] for name, rate in entries.items()} == leaks
+    assert {name: rate["k"] for name, rate in found["without_requirement"].items()} == unguarded
+    told = [(Miss.LEAK, name) for name in leaks] + [(Miss.WITHOUT_REQUIREMENT, name) for name, k in unguarded.items() if k]
+    assert [(miss, name) for miss, name, _ in misses([one]) if miss is not Miss.WRONG_CLASS] == told
 
 
 def test_promised_keys() -> None:
@@ -129,11 +161,11 @@ DECISION = Decision(record_id="x", data_classes=("CLEAN",), lanes=CLOUD, rule="r
 
 
 def test_a_miss_is_told_with_its_evidence_and_without_text() -> None:
-    (line,) = miss_lines([judge(record(), EVIDENCE, DECISION, complete=True)])
+    (line,) = miss_lines([judge(record(), EVIDENCE, DECISION, POLICY, complete=True)])
     assert line.split() == [
         "leak", "NPI", "a.jsonl:3", "r3", "by", "routes[2]:", "PERSON×2,", "personal_finance", "0.31,", "consumer,", "limit_findings",
     ]  # fmt: skip
-    (tree,) = misses_json([judge(record(), EVIDENCE, DECISION, complete=True)])
+    (tree,) = misses_json([judge(record(), EVIDENCE, DECISION, POLICY, complete=True)])
     assert (tree["miss"], tree["class"], tree["id"], tree["entities"]) == ("leak", "NPI", "r3", {"PERSON": 2})
     assert "Stone" not in line + str(tree)
 
@@ -146,14 +178,14 @@ def test_misses_are_leaks_first_and_only_where_labels_are_sure() -> None:
 def test_spans_are_measured_where_they_are_marked_and_all_evidence_was_asked_for() -> None:
     marked = record(spans=(LabelledSpan(start=0, end=9, type="NAME"),))
     provided = frozenset({entity_kind("PERSON")})
-    full = measure([judge(marked, EVIDENCE, DECISION, complete=True)], seconds=1, provided=provided, complete=True)
-    planned = measure([judge(marked, EVIDENCE, DECISION, complete=False)], seconds=1, provided=provided, complete=False)
+    full = measure([judge(marked, EVIDENCE, DECISION, POLICY, complete=True)], seconds=1, provided=provided, complete=True)
+    planned = measure([judge(marked, EVIDENCE, DECISION, POLICY, complete=False)], seconds=1, provided=provided, complete=False)
     assert as_json(full)["spans"]["entities"]["PERSON"] == {
         "marked": 1, "found": 1, "recall": 1.0, "recall_any_entity": 1.0, "reported": 1, "right": 1, "precision": 1.0,
     }  # fmt: skip
     assert planned.spans is None
     assert "not measured" in tables(planned)
-    assert judge(record(), EVIDENCE, DECISION, complete=True).spans is None
+    assert judge(record(), EVIDENCE, DECISION, POLICY, complete=True).spans is None
 
 
 def test_tables_say_rates_and_bounds() -> None:

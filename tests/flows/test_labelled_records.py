@@ -12,6 +12,7 @@ from flows.errors import JobError
 from flows.labelled_records import LabelledSpan, Tier, check_files, read_records
 
 SECRET = "zanzibar-4471"
+KNOWN = frozenset({"PHI", "NPI", "CLEAN"})
 
 
 def written(folder: Path, *lines: dict[str, Any] | str | bytes) -> Path:
@@ -95,7 +96,7 @@ BAD = {
 def test_a_bad_line_is_named_and_not_quoted(line: Any, said: str, tmp_path: Path) -> None:
     path = written(tmp_path, record(), line, record())
     with pytest.raises(JobError) as caught:
-        check_files([path])
+        check_files([path], KNOWN)
     assert str(caught.value).startswith(f"{path}:2: {said}")
     assert SECRET not in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -104,9 +105,21 @@ def test_a_bad_line_is_named_and_not_quoted(line: Any, said: str, tmp_path: Path
 def test_the_first_of_several_is_told_with_how_many_more(tmp_path: Path) -> None:
     path = written(tmp_path, "x", record(), "y", "z")
     with pytest.raises(JobError, match=r":1: expected one JSON object.*\(and 2 more\)$"):
-        check_files([path])
+        check_files([path], KNOWN)
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(JobError, match="expected a readable file of JSON lines"):
-        check_files([tmp_path / "none.jsonl"])
+        check_files([tmp_path / "none.jsonl"], KNOWN)
+
+
+@pytest.mark.parametrize("tier", ["core", "ambiguous"])
+def test_a_label_that_is_no_class_is_refused(tmp_path: Path, tier: str) -> None:
+    path = written(tmp_path, record(labels=["NPI"]), record(labels=["PHI", "PHII"], tier=tier))
+    with pytest.raises(JobError) as caught:
+        check_files([path], KNOWN)
+    assert str(caught.value) == f"{path}:2: labels: PHII is no class of this policy; expected some of NPI, PHI"
+
+
+def test_a_class_that_the_policy_declares_is_taken(tmp_path: Path) -> None:
+    check_files([written(tmp_path, record(labels=["HOUSE"]), record(labels=["spans_only"], tier="spans_only"))], KNOWN | {"HOUSE"})

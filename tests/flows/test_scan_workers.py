@@ -172,23 +172,46 @@ def test_a_process_writes_nowhere_and_takes_one_thread(loaded: DetectorSet) -> N
         assert {Path(f"/proc/{child.pid}/fd/{number}").readlink() for number in range(3)} == {Path(os.devnull)}
 
 
-def test_few_documents_need_no_process(loaded: DetectorSet) -> None:
+def test_few_documents_need_one_process_and_many_get_more(loaded: DetectorSet, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flows.scanner.usable_cores", lambda: 2)
     before = set(psutil.Process().children())
+
+    def started() -> int:
+        return len(set(psutil.Process().children()) - before)
+
     with Scanner(loaded, COMPLETE, ner=None) as scanner:
+        assert list(scanner.scan([])) == []
+        assert started() == 0
         few = list(scanner.scan(documents(*ORDINARY)))
-        assert set(psutil.Process().children()) == before
-    with Scanner(loaded, COMPLETE, ner=None, processes=1) as scanner:
-        assert list(scanner.scan(documents(*ORDINARY))) == few
-        assert len(set(psutil.Process().children()) - before) == 1
+        assert started() == 1
+        scanner._characters = FEW_CHARACTERS
+        assert list(scanner.scan(documents(*ORDINARY))) == few == list(scan(documents(*ORDINARY), loaded))
+        assert started() == 2
+    assert started() == 0
 
 
-def test_many_documents_are_never_scanned_without_a_watchdog(loaded: DetectorSet, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flows.scanner.usable_cores", lambda: 1)
+def test_as_many_processes_as_were_asked_for(loaded: DetectorSet, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flows.scanner.usable_cores", lambda: 2)
     before = set(psutil.Process().children())
-    with Scanner(loaded, COMPLETE, ner=None) as scanner:
+    with Scanner(loaded, COMPLETE, ner=None, processes=1) as scanner:
         scanner._characters = FEW_CHARACTERS
         assert len(list(scanner.scan(documents("one more")))) == 1
         assert len(set(psutil.Process().children()) - before) == 1
+
+
+def test_a_process_that_was_started_and_not_needed_ends_at_once(loaded: DetectorSet) -> None:
+    before = set(psutil.Process().children())
+    with Scanner(loaded, COMPLETE, ner=None).start():
+        (child,) = set(psutil.Process().children()) - before
+    assert not child.is_running()
+
+
+def test_what_warms_up_is_scanned_before_the_first_text(loaded: DetectorSet) -> None:
+    with (
+        ScanWorkers(ner=None, demand=COMPLETE, detectors_hash=loaded.hash, processes=1, warm_up=tuple(documents("PLEASE DIE"))) as pool,
+        pytest.raises(ScanWorkerError, match="did not start"),
+    ):
+        list(pool.scan(documents("hello")))
 
 
 def test_cores_are_counted() -> None:

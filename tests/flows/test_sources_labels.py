@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import zipfile
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from pypdf import PdfReader, PdfWriter
 
 import detectors
 from detectors.document import Document
-from detectors.labels import stated_labels
+from detectors.labels import stated_labels, without_removed
 from detectors.scan import scan
 from flows.errors import JobError
 from flows.job import load_job
@@ -208,3 +209,58 @@ def test_a_declaration_has_a_glob_or_a_label(tmp_path: Path, rule: str) -> None:
 def test_two_labels_of_one_message_are_told_apart() -> None:
     metadata = {"msip_labels": msip("Public") + " " + msip("Secret", label=OTHER), "sensitivity": "Private"}
     assert stated_labels(metadata) == ("Public", "Secret", "Private")
+
+
+def row(root: Path, metadata: dict[str, str]) -> Document:
+    """One row of a table, with all its columns as metadata."""
+    (root / "inbox").mkdir()
+    (root / "inbox" / "rows.jsonl").write_text(json.dumps({"id": "1", "text": HARMLESS} | metadata), encoding="utf-8")
+    source = {"path": "inbox", "metadata": list(metadata)}
+    job = {"name": "n", "source": source, "task": {"kind": "summarize"}, "output": "o/r", "ledger": "o/l"}
+    (root / "job.yaml").write_text(json.dumps(job), encoding="utf-8")
+    loaded = load_job(root / "job.yaml")
+    (document,) = [document for batch in list_batches(loaded) for document in read_batch(batch, loaded, Ids())]
+    return document
+
+
+def properties(name: str, enabled: str) -> dict[str, str]:
+    return {f"MSIP_Label_{GUID}_Enabled": enabled, f"MSIP_Label_{GUID}_SetDate": "2026-11-20", f"MSIP_Label_{GUID}_Name": name}
+
+
+@pytest.mark.parametrize("name", ["Highly Confidential", "Trade Secret - Board", "Attorney-Client Privileged", "Strictly Confidential"])
+@pytest.mark.parametrize("form", ["header", "properties"])
+def test_the_name_of_a_label_that_is_off_is_no_marking(tmp_path: Path, name: str, form: str) -> None:
+    def found(folder: str, enabled: str) -> tuple[Document, frozenset[str]]:
+        (tmp_path / folder).mkdir()
+        metadata = {"msip_labels": msip(name, enabled=enabled)} if form == "header" else properties(name, enabled)
+        document = row(tmp_path / folder, metadata)
+        (evidence,) = scan([document], detectors.load())
+        return document, evidence.markers & {"sensitivity_label", "confidential_marking", "privilege_header", "secrecy_measure"}
+
+    (off, unmarked), (on, marked) = found("off", "false"), found("on", "true")
+    assert not unmarked
+    assert "sensitivity_label" in marked
+    assert off.metadata == {}
+    assert name in "".join(on.metadata.values())
+
+
+def test_only_what_belongs_to_the_removed_label_is_left_out() -> None:
+    both = f"{msip('Secret', enabled='False')} {msip('Public', label=OTHER)}"
+    metadata = {"msip_labels": both, "subject": "the pier", "MSIP_Label_ab_Name": "Internal", **properties("Secret", "false")}
+    left = without_removed(metadata)
+    assert left.keys() == {"msip_labels", "subject", "MSIP_Label_ab_Name"}
+    assert left["msip_labels"] == msip("Public", label=OTHER).rstrip(";")
+    assert without_removed({"text": "no label"}) == {"text": "no label"}
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        pytest.param({"msip_labels": msip("Secret", enabled="False"), **properties("Secret", "true")}, id="in two places"),
+        pytest.param({"msip_labels": f"{msip('Secret')} {msip('Secret', enabled='False')}"}, id="twice in one header"),
+        pytest.param(properties("Secret", "perhaps"), id="neither on nor off"),
+    ],
+)
+def test_a_label_that_is_on_anywhere_is_on(metadata: dict[str, str]) -> None:
+    assert without_removed(metadata) == metadata
+    assert "Secret" in stated_labels(metadata)
