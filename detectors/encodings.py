@@ -30,7 +30,7 @@ from detectors.armour import armour, public_key
 from detectors.code_lists import code_lists
 from detectors.escapes import escaped_runs
 from detectors.offsets import Rewrite
-from detectors.packings import packed_runs, sealed
+from detectors.packings import packed_rows, packed_runs, sealed
 from detectors.texture import texture_of
 from detectors.unpacking import NOTHING_READABLE, Unpacked, allowance, readable, unpack
 
@@ -157,9 +157,11 @@ def _packed_runs(text: str) -> list[tuple[int, int, str | None]]:
     runs += code_lists(text, texture)
     if sealed(text):
         runs.append((0, len(text), None))
+    if texture.turns >= FEWEST_TURNS or texture.capitals:
+        runs += packed_rows(text)
+    runs += packed_runs(text)
     if texture.turns < FEWEST_TURNS:
         return runs
-    runs += packed_runs(text)
     blocks = armour(text)
     spans = _base64_spans(text)
     for start, end in [*spans, *_blocks(text, spans)]:

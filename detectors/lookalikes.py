@@ -38,6 +38,12 @@ MARKED = re.compile("[\u00c0-\u024f\u1e00-\u1eff\u0300-\u036f]+")
 FEWEST_HEAPED = 20
 """Marks that compose with no letter. A text in any language has next to none; one that was scribbled over has one on every other letter."""
 
+ACCENTED = re.compile("[\u00c0-\u024f\u1e00-\u1eff]")
+WORD = re.compile(r"[^\W\d_]+")
+FEWEST_ACCENTS = 2
+FEWEST_ACCENTED = 3
+"""Different words with so many accents each: English borrows one or two. One accent a word is any name, and other languages'."""
+
 
 def plain_numbers(text: str) -> str:
     """Digits of other scripts, and numbers in circles, as plain ones; all else as it is."""
@@ -55,3 +61,14 @@ def without_marks(text: str) -> Rewrite | None:
     for match in MARKED.finditer(text):
         rewrite.replace(*match.span(), MARKS.sub("", normalized("NFD", match.group())))
     return rewrite
+
+
+def without_accents(text: str) -> list[tuple[int, int, str]]:
+    """Words strewn with accents, if there are several: start, end, the word without them."""
+    if text.isascii() or len(ACCENTED.findall(text)) < FEWEST_ACCENTS * FEWEST_ACCENTED:
+        return []
+    words = [match for match in WORD.finditer(text) if not match.group().isascii()]
+    strewn = [match for match in words if len(ACCENTED.findall(match.group())) >= FEWEST_ACCENTS]
+    if len({match.group() for match in strewn}) < FEWEST_ACCENTED:
+        return []
+    return [(*match.span(), MARKS.sub("", normalized("NFD", match.group()))) for match in strewn]

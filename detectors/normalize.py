@@ -4,7 +4,8 @@ Steps, each with its own offset map:
 1. residue: control characters and terminal sequences dropped, double-encoded characters put right, Unicode tags read (`residue.py`);
 2. characters: NFKC, invisible characters dropped, dashes and quotes made plain, foreign and drawn digits made ASCII, and look-alike
    letters folded inside words that are otherwise Latin (`lookalikes.py`);
-3. second readings: words set wide, cut by hyphens or tags, letters for digits, *appended* in the other spelling (`respelling.py`);
+3. second readings: words set wide, cut by hyphens or tags, letters for digits, *appended* in the other spelling (`respelling.py`), and
+   words strewn with accents, appended without them;
 4. digits: spelled-out, spaced-out and line-broken digits, *appended* joined;
 5. encoded runs (`encodings.py`): decoded, put through the steps above, and *appended*.
 
@@ -20,7 +21,7 @@ from itertools import chain, zip_longest
 from detectors import traces
 from detectors.composing import normalized
 from detectors.encodings import UNDECODABLE_RUN, decoded_runs
-from detectors.lookalikes import DRAWN, FOREIGN, LOOKALIKE, plain_numbers, without_marks
+from detectors.lookalikes import DRAWN, FOREIGN, LOOKALIKE, plain_numbers, without_accents, without_marks
 from detectors.normalized import Normalized
 from detectors.number_words import spelled_numbers
 from detectors.offsets import OffsetMap, Rewrite
@@ -66,7 +67,7 @@ def normalize(text: str, part: str = "text") -> Normalized:
 def _respelled(text: str) -> tuple[str, list[OffsetMap]]:
     """The text after every step but the decoding, and the way back."""
     maps: list[OffsetMap] = []
-    for step in (_second_readings, _digits) if _plain_already(text) else (*CHARACTERS, _second_readings, _digits):
+    for step in (_second_readings, _digits) if _plain_already(text) else (*CHARACTERS, _second_readings, _unaccented, _digits):
         rewrite = step(text)
         if rewrite is not None and rewrite.changed:
             text, offsets = rewrite.finish()
@@ -100,6 +101,11 @@ def _tags(text: str) -> Rewrite | None:
 
 def _second_readings(text: str) -> Rewrite | None:
     return _appended(text, second_readings(text))
+
+
+def _unaccented(text: str) -> Rewrite:
+    """Appended and not in place: in another language, the accents are part of the words."""
+    return _appended(text, stretches(text, without_accents(text)))
 
 
 def _appended(text: str, readings: Iterable[list[Piece]]) -> Rewrite:

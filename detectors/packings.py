@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator
 from itertools import chain
 
+from detectors import traces
 from detectors.texture import turned_lines
 from detectors.unpacking import readable, unpack
 
@@ -40,9 +41,8 @@ SEALED_ARMOUR = re.compile(
 
 
 def packed_runs(text: str) -> Iterator[Run]:
-    """Every such run that says something: source start, end, what it says."""
-    yield from _rows(text)
-    long = [match.span() for match in LONG.finditer(text)]
+    """Every such run that stands in one piece and says something: source start, end, what it says."""
+    long = [match.span() for match in LONG.finditer(text)] if traces.long_run(text) else []
     for match in _within(text, long, BASE32):
         body = match.group().rstrip("=").upper()
         said = _said(_base32(body))
@@ -76,8 +76,8 @@ def _said(packed: bytes | None) -> str | None:
     return None if packed is None else unpack(packed).text
 
 
-def _rows(text: str) -> Iterator[Run]:
-    """Runs wrapped at any width, or set in groups: tokens of one width with white space between them, the last may be shorter."""
+def packed_rows(text: str) -> Iterator[Run]:
+    """Every one that is wrapped at any width, or set in groups: tokens of one width, white space between them, the last may be shorter."""
     for start, end in turned_lines(text):
         row: list[tuple[int, int]] = []
         width = 0

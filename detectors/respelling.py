@@ -84,15 +84,11 @@ def run_together(text: str) -> bool:
 
 def _edits(text: str) -> set[Edit]:
     texture = texture_of(text)
-    edits = {*_cut(text), *_tags(text), *_rows(text)}
+    edits = {*_cut(text), *_tags(text), *_rows(text), *_glued(text), *_confused(text)}
     if texture.wide:
         edits.update(_wide(text))
     if texture.marked:
         edits.update(_marked(text))
-    if texture.turns:
-        edits.update(_glued(text))
-    if texture.turns or "|" in text or "!" in text:
-        edits.update(_confused(text))
     return edits
 
 

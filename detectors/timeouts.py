@@ -12,17 +12,20 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
+NAMES = ("Timeout", "TimeoutError", "TimeoutExpired")
+"""How the names of others' time-outs end: those of `subprocess`, `multiprocessing` and most clients are no `TimeoutError`."""
+
 
 @contextmanager
 def no_timeout_lost() -> Iterator[None]:
-    """Raise TimeoutError at the end if one was raised within, by whatever was called here, and caught there.
+    """Raise TimeoutError at the end if a time-out was raised within, by whatever was called here, and caught there.
 
     Python functions that are called within are traced for exceptions alone, in this thread, and not by line.
     """
     raised: list[str] = []
 
     def watch(frame: FrameType, event: str, about: Any) -> Any:
-        if event == "exception" and issubclass(about[0], TimeoutError):
+        if event == "exception" and _is_timeout(about[0]):
             raised.append(about[0].__name__)
         frame.f_trace_lines = False
         return watch
@@ -35,3 +38,7 @@ def no_timeout_lost() -> Iterator[None]:
         sys.settrace(before)
     if raised:
         raise TimeoutError(f"expected an answer within the recognizer's own time limit, found it {len(raised)} times exceeded")
+
+
+def _is_timeout(kind: type[BaseException]) -> bool:
+    return issubclass(kind, TimeoutError) or any(parent.__name__.endswith(NAMES) for parent in kind.__mro__)

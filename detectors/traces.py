@@ -31,9 +31,13 @@ SEPARATED = _table((DIGITS, "0"), ("\t\n\x0b\x0c\r\x1c\x1d\x1e\x1f ,;:/|._*)(-",
 ROWS_OF_BLANKS = (b"   ", b"  ", b"  ")
 """Made one in turn, they leave one of up to seven; no pattern allows more than five between two digits."""
 SINGLE_DIGITS = b"0 0 0 0 0 0 0"
+RUNS = bytes(ord(" ") if chr(code) in " \t\r\n" else ord("x") for code in EVERY)
+LONG_RUN = b"x" * 20
 HEX = _table((string.hexdigits, "0"), rest="x")
 BETWEEN_CODES = b" ,;:|/+\t\r\n-"
 TWENTY = b"0" * 20
+PREFIXED = _table((string.hexdigits, "0"), ("xX", "x"), rest=".")
+PREFIXED_CODE = b"x00"
 BITS = _table(("01", "0"), rest="x")
 BETWEEN_BITS = b" ,;_\t\r\n-"
 SIX_OCTETS = b"0" * 48
@@ -70,9 +74,19 @@ def single_digits(text: str) -> bool:
     return SINGLE_DIGITS in seen
 
 
+def long_run(text: str) -> bool:
+    """Of twenty characters without white space between them (`packings.LONG`)."""
+    return LONG_RUN in text.encode("ascii", "replace").translate(RUNS)
+
+
 def code_rows(text: str) -> bool:
     """Of twenty hexadecimal digits with no more than separators between them (`encodings.HEX`, `code_lists.NUMBERS` and `PAIRS`)."""
     return not text.isascii() or TWENTY in text.encode().translate(HEX, BETWEEN_CODES)
+
+
+def prefixed_codes(text: str) -> bool:
+    """Of hexadecimal codes that are marked as such, each by itself (`code_lists.PREFIXED`)."""
+    return "U+00" in text or PREFIXED_CODE in text.encode("ascii", "replace").translate(PREFIXED)
 
 
 def bit_rows(text: str) -> bool:

@@ -16,7 +16,7 @@ from detectors import load
 from detectors.errors import DetectorsError
 from flows.errors import FlowError
 from flows.job import Job, load_job
-from flows.lanes import EMULATOR, check_usable, choose_endpoints
+from flows.lanes import EMULATOR, check_usable, choose_endpoints, look_endpoint
 from flows.render import load_prompt
 from policies.check import Severity, check
 from policies.errors import PolicyError
@@ -29,6 +29,8 @@ from sinks.ledger.queries import job_runs, open_intents
 PACKAGES = ("presidio-analyzer", "spacy", "duckdb", "pyarrow", "prefect", "openai", "sumy")
 LEAST_FREE = 2 * 2**30
 SOON = timedelta(days=30)
+CLOUD = frozenset({"job", "policy", "lanes", f"{Lane.CLOUD} lane"})
+"""The lines that are about the cloud lane."""
 
 
 class Health(StrEnum):
@@ -66,6 +68,13 @@ def examine(job_path: Path | None) -> Iterator[Check]:
         yield from _ledger(job)
 
 
+def examine_cloud(job_path: Path | None) -> Iterator[Check]:
+    """What `examine` says about the way out: the policy, and the endpoint that a job sends to."""
+    if job_path is None:
+        yield Check(health=Health.DOUBTFUL, what="job", detail="none named; name one with --job to check the endpoint that it sends to")
+    yield from (check for check in examine(job_path) if check.what in CLOUD)
+
+
 def _installed() -> Iterator[Check]:
     yield Check(health=Health.GOOD, what="python", detail=sys.version.split()[0])
     for package in PACKAGES:
@@ -96,12 +105,17 @@ def _rules(job: Job | None) -> Iterator[Check]:
         yield Check(health=Health.GOOD, what="policy", detail=f"version {policy.version}, {policy.hash[:12]}")
     if job is not None:
         try:
-            endpoints = choose_endpoints(job, registry, scheduled=job.schedule is not None and not job.unsafe_emulator)
+            endpoints = choose_endpoints(
+                job, registry, scheduled=job.schedule is not None and not job.unsafe_emulator, isolation=policy.isolation
+            )
+            looking = look_endpoint(job, registry, isolation=policy.isolation)
         except FlowError as error:
             yield Check(health=Health.BAD, what="lanes", detail=str(error))
             return
         for endpoint in endpoints:
             yield _endpoint(endpoint, job)
+        if looking is not None and looking not in endpoints:
+            yield _endpoint(looking, job)
 
 
 def _endpoint(endpoint: Endpoint, job: Job) -> Check:

@@ -5,12 +5,12 @@ Nothing here sends. What this module returns becomes true only when `decision_en
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from detectors.document import Document, Evidence
+from flows.counted_evidence import evidence_counts
 from flows.night import MAX_ATTEMPTS, Night
 from policies.assign import assign
 from policies.clearance import clear
@@ -38,13 +38,14 @@ def clear_records(
 ) -> list[Cleared]:
     """Assign and clear every record that is due; siblings that were only needed to decide the family are left out."""
     return [
-        _clear_one(night, document, found, decision)
+        clear_record(night, document, found, decision)
         for document, found, decision in zip(documents, evidence, decisions, strict=True)
         if night.is_due(document)
     ]
 
 
-def _clear_one(night: Night, document: Document, evidence: Evidence, decision: Decision) -> Cleared:
+def clear_record(night: Night, document: Document, evidence: Evidence, decision: Decision) -> Cleared:
+    """Assign and clear one record, or say why it is held."""
     assignment = assign(decision, night.endpoints, strategy=night.job.lanes.strategy, today=night.today)
     part_hmacs = night.keys.part_hmacs(document.parts)
     clearance, reason = None, assignment.reason
@@ -102,7 +103,7 @@ def _entries_of(night: Night, record: Cleared) -> list[Entry]:
         record_id=record_id,
         data_classes=decision.data_classes,
         partial=decision.partial,
-        evidence=evidence_counts(record.evidence),
+        evidence=(*evidence_counts(record.evidence), *_taken_out(decision)),
         rule=decision.rule,
         lanes=tuple(decision.lanes),
         cloud_requires=tuple(f"{name}={_written(value)}" for name, value in decision.cloud_requires.items()),
@@ -111,6 +112,7 @@ def _entries_of(night: Night, record: Cleared) -> list[Entry]:
         document_hmac=night.keys.document_hmac(record.part_hmacs),
         family=record.document.family or None,
         template_hash=night.prompt.hash,
+        expiry=min((one.expiry for one in decision.lowered), default=None),
     )
     if clearance is None or assignment.endpoint is None:
         return [decided, Entry(event=Event.HELD, at=now, run_id=run_id, record_id=record_id, reason=record.held_reason)]
@@ -141,22 +143,12 @@ def _entries_of(night: Night, record: Cleared) -> list[Entry]:
     return [decided, assigned, cleared]
 
 
+def _taken_out(decision: Decision) -> tuple[EvidenceCount, ...]:
+    """Each class that an approver let be taken out, with the id of the override in the place of the detector."""
+    return tuple(
+        EvidenceCount(entity=f"lowered:{one.data_class}", count=1, max_score=1.0, detector=one.override_id) for one in decision.lowered
+    )
+
+
 def _written(fact: bool | int | str) -> str:  # noqa: FBT001 - a fact is one of these
     return str(fact).lower() if isinstance(fact, bool) else str(fact)
-
-
-def evidence_counts(evidence: Evidence) -> tuple[EvidenceCount, ...]:
-    """Evidence in numbers: entities, topics, markers, declared classes and failures, without offsets or text."""
-    counts = Counter((finding.entity, finding.detector) for finding in evidence.findings)
-    best: dict[tuple[str, str], float] = {}
-    for finding in evidence.findings:
-        key = (finding.entity, finding.detector)
-        best[key] = max(best.get(key, 0.0), finding.score)
-    found = [EvidenceCount(entity=entity, count=count, max_score=best[entity, by], detector=by) for (entity, by), count in counts.items()]
-    found += [
-        EvidenceCount(entity=f"topic:{name}", count=1, max_score=score, detector=name) for name, score in evidence.topics.items() if score
-    ]
-    found += [EvidenceCount(entity=f"marker:{name}", count=1, max_score=1.0, detector=name) for name in evidence.markers]
-    found += [EvidenceCount(entity=f"declared:{name}", count=1, max_score=1.0, detector="declared") for name in evidence.declared]
-    found += [EvidenceCount(entity=f"failure:{code}", count=1, max_score=1.0, detector="scan") for code in evidence.failures]
-    return tuple(sorted(found, key=lambda line: (line.entity, line.detector)))

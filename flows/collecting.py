@@ -9,15 +9,18 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from flows.night import Night
+from flows.progress import engine_line
+from flows.rescanning import result_classes
 from policies.model import Lane
 from sinks.errors import EndpointError
 from sinks.ingest import CompletedRow, ResultPlace, ingest
-from sinks.ledger.lookup import decided_classes
 from sinks.ledger.queries import OpenIntent, open_intents, run_counts
 from sinks.ledger.sources import SourceName, lookup
 from sinks.parquet import ResultRow, Status, root_name, write_results
 
 FASTEST_POLL_S = 0.5
+LOCAL_POLL_S = 5.0
+"""An engine inside is looked after at each poll: one that died should not stand still for long."""
 
 
 def collect_finished(night: Night) -> None:
@@ -32,11 +35,11 @@ def collect_if_local(night: Night, intent: OpenIntent | None) -> None:
         collect(night, intent)
 
 
-def collect(night: Night, intent: OpenIntent) -> None:
-    """Take one job in if it has ended."""
+def collect(night: Night, intent: OpenIntent) -> bool:
+    """Take one job in if it has ended; whether it has."""
     lane, endpoint = night.lanes.get(intent.endpoint), night.registry.get(intent.endpoint)
     if lane is None or endpoint is None or intent.provider_job_id is None:
-        return
+        return False
     try:
         report = ingest(
             night.ledger,
@@ -44,22 +47,23 @@ def collect(night: Night, intent: OpenIntent) -> None:
             intent,
             endpoint=endpoint,
             prompt=night.prompt,
-            write=partial(write_rows, night),
+            write=partial(night.keep or write_rows, night),
             spool=night.job.spool,
             now=datetime.now(UTC),
         )
     except EndpointError:
-        return  # not reachable now: the job stays open and is asked again
+        return False  # not reachable now: the job stays open and is asked again
     night.lost += len(report.missing)
+    return report.ended
 
 
 def write_rows(night: Night, rows: Sequence[CompletedRow]) -> dict[str, ResultPlace]:
-    """Write one file for each root of these rows; an output carries the classes of its input (invariant 7)."""
-    decided = decided_classes(night.ledger, night.run_id, [row.record_id for row in rows])
+    """Write one file for each root of these rows; an output carries the classes of its input, and its own (invariant 7)."""
+    carried = result_classes(night, rows)
     names = lookup(night.ledger.path, [row.record_id for row in rows])
     roots: dict[str, list[ResultRow]] = defaultdict(list)
     for row in rows:
-        facts = decided[row.record_id]
+        facts = carried[row.record_id]
         root = root_name(facts.data_classes, partial=facts.partial)
         roots[root].append(_result_row(night, row, facts.data_classes, names))
     places: dict[str, ResultPlace] = {}
@@ -69,7 +73,15 @@ def write_rows(night: Night, rows: Sequence[CompletedRow]) -> dict[str, ResultPl
         file = path.relative_to(night.job.output).as_posix()
         for position, (record_id, digest) in enumerate(zip(written.record_ids, written.row_digests, strict=True)):
             places[record_id] = ResultPlace(file=file, row=position, digest=digest)
+    _drop_strays(night, rows[0].intent_id, {place.file for place in places.values()})
     return places
+
+
+def _drop_strays(night: Night, intent_id: str, files: set[str | None]) -> None:
+    """Delete what an earlier, killed collection of this hand-over wrote under roots that its rows do not lie under now."""
+    for path in (night.job.output / night.run_id).glob(f"*/{intent_id}.parquet"):
+        if path.relative_to(night.job.output).as_posix() not in files:
+            path.unlink(missing_ok=True)
 
 
 def _result_row(night: Night, row: CompletedRow, data_classes: tuple[str, ...], names: Mapping[str, SourceName]) -> ResultRow:
@@ -93,6 +105,9 @@ def _result_row(night: Night, row: CompletedRow, data_classes: tuple[str, ...], 
         cost_usd=result.cost_usd,
         finish_reason=result.finish_reason,
         confidence=result.confidence,
+        weights_digest=result.weights_digest,
+        lora_digest=result.lora_digest,
+        chunks=result.chunks,
     )
 
 
@@ -105,19 +120,30 @@ def wait_for_results(night: Night) -> bool:
         if night.lost:
             return True
         waiting = [intent for intent in open_intents(night.ledger, night.run_id) if intent.provider_job_id is not None]
-        if not waiting or not night.waits or all(_overdue(night, intent) for intent in waiting):
+        if not waiting or not night.waits or all(overdue(night, intent) for intent in waiting):
             return False
         pending = run_counts(night.ledger, night.run_id).pending
-        night.progress.stage(f"waiting for {pending} results")
+        night.progress.stage(f"waiting for {pending} results{_engines(night)}")
         with night.timed("inference"):
             time.sleep(poll_s)
-        poll_s = min(poll_s * 2, night.job.poll_s)
+        poll_s = min(poll_s * 2, night.job.poll_s, LOCAL_POLL_S if _waits_inside(night, waiting) else night.job.poll_s)
 
 
-def _overdue(night: Night, intent: OpenIntent) -> bool:
+def _waits_inside(night: Night, waiting: Sequence[OpenIntent]) -> bool:
+    return any(night.registry[intent.endpoint].lane is Lane.LOCAL for intent in waiting if intent.endpoint in night.registry)
+
+
+def _engines(night: Night) -> str:
+    """How far the engines inside are that can say so."""
+    ways = [(name, getattr(lane, "progress", None)) for name, lane in night.lanes.items()]
+    return "".join(f"; {engine_line(name, way())}" for name, way in ways if way is not None)
+
+
+def overdue(night: Night, intent: OpenIntent) -> bool:
+    """Whether this hand-over is past the job's deadline."""
     return datetime.now(UTC) - intent.at > timedelta(hours=night.job.deadline_h)
 
 
 def overdue_intents(night: Night) -> int:
     """Hand-overs of this run past the job's deadline."""
-    return sum(_overdue(night, intent) for intent in open_intents(night.ledger, night.run_id))
+    return sum(overdue(night, intent) for intent in open_intents(night.ledger, night.run_id))

@@ -3,8 +3,10 @@
     FlowError
     ├── JobError            the job file, or a table that it names, cannot be used: nothing was handed over
     ├── RenderError         the prompt template cannot be used
+    ├── ReviewError         a sample cannot be drawn, or a file with verdicts cannot be entered: nothing was written
     ├── ScheduleError       a scheduled run was refused before it began
     ├── ScanWorkerError     a process that scans cannot be started, or has other detectors than the run began with
+    ├── RequestRefusedError  an override or an erasure is not entered: not allowed, not approved, or not in its form
     ├── PrefectUnreachableError  the Prefect server that the environment names does not answer
     └── BatchFailedError    a batch or a run failed; carries a reason code, because Prefect stores the text of exceptions
 
@@ -26,12 +28,20 @@ class RenderError(FlowError):
     """The prompt template cannot be read, or uses a record in another way than by putting it in as it is."""
 
 
+class ReviewError(FlowError):
+    """A sample cannot be drawn, or a file with verdicts cannot be used as it is. Nothing was entered."""
+
+
 class ScheduleError(FlowError):
     """A scheduled run was refused before it began: the job states what a schedule must not do."""
 
 
 class ScanWorkerError(FlowError):
     """The processes that scan cannot be trusted or started. A document that ends one is no error: it is UNSCANNABLE."""
+
+
+class RequestRefusedError(FlowError):
+    """What a person asked for is not entered: the policy does not allow it, nobody approved it, or it is not in its form."""
 
 
 class PrefectUnreachableError(FlowError):

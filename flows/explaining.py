@@ -58,6 +58,8 @@ class Explainer:
             told["covered_by"] = list(reason.covered_by)
         if reason.declared:
             told["why"] = "declared by the file or the job"
+        elif reason.judged:
+            told["why"] = f"second look by {', '.join(reason.judged)}"
         if reason.failures:
             told["why"] = "could not be judged"
             told["failures"] = list(reason.failures)

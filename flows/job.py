@@ -34,6 +34,7 @@ from pydantic import (
 from flows.errors import JobError
 from flows.job_errors import explain, raise_at
 from flows.marked_yaml import MarkedYaml, read_yaml
+from flows.retention import Hold, Retention
 from flows.task_schema import read_schema, schema_mistake
 from policies.model import CLASS_NAME
 from sinks.request import TaskKind
@@ -163,10 +164,35 @@ class Lanes(_Strict):
 
 
 class Engine(_Strict):
-    """The environment and the model folder of the offline engine."""
+    """The offline engine: interpreter of its environment, model folder, LoRA adapter folder, isolation from the network.
+
+    cache_salt: the metadata column (a tenant, a matter) whose records may share cached prompt prefixes with each other only; without
+    it, all records of the job may. It must be one of source.metadata.
+    """
 
     python: ExistingPath | None = None
     model: ExistingPath | None = None
+    lora: ExistingPath | None = None
+    isolation: Literal["none", "netns"] | None = None
+    cache_salt: str | None = Field(None, min_length=1)
+
+
+class SecondLook(_Strict):
+    """Ask a model inside about documents before they may go to the cloud: a share of them, or those near a limit of the policy.
+
+    share: of the documents that the policy permits to the cloud; 1 is all. near: those with a topic score that reaches a limit of the
+    policy, or lies less than this below one.
+    """
+
+    endpoint: str = Field(min_length=1)
+    share: float | None = Field(None, gt=0, le=1)
+    near: float | None = Field(None, gt=0, le=1)
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> SecondLook:
+        if (self.share is None) == (self.near is None):
+            raise ValueError("expected either share, such as 1.0 for all, or near, such as 0.1")
+        return self
 
 
 class LedgerPaths(_Strict):
@@ -191,7 +217,8 @@ class Job(_Strict):
     policy: ExistingPath | None = None
     registry: ExistingPath | None = None
     lanes: Lanes = Lanes()  # type: ignore[call-arg]  # every key has a default; pydantic's plugin is not used
-    engine: Engine = Engine()
+    engine: Engine = Engine()  # type: ignore[call-arg]  # as lanes
+    second_look: SecondLook | None = None
     output: AnyPath
     ledger: Annotated[LedgerPaths, BeforeValidator(_ledger)]
     batch_size: int = Field(1000, ge=1, le=100_000)
@@ -203,6 +230,8 @@ class Job(_Strict):
     on_ambiguous: Literal["resubmit", "hold"] = "resubmit"
     group: Annotated[str, AfterValidator(_group)] | None = None
     alerts: Alerts = Alerts()  # type: ignore[call-arg]  # as lanes
+    retention: Retention = Retention()
+    legal_hold: Annotated[tuple[Hold, ...], Field(strict=False)] = ()
     unsafe_emulator: bool = False
     reprocess: bool = False
     limit: int | None = Field(None, ge=1)
@@ -267,6 +296,14 @@ def _check_together(job: Job, marked: MarkedYaml) -> None:
         raise_at(marked, ("task", "schema"), "expected a JSON Schema, in place or as a path, because the task is extract; found none")
     if job.task.kind is not TaskKind.EXTRACT and job.task.output_schema is not None:
         raise_at(marked, ("task", "schema"), f"expected no schema, because the task is {job.task.kind}; remove it, or use kind: extract")
+    if job.engine.cache_salt is not None and job.engine.cache_salt not in job.source.metadata:
+        raise_at(
+            marked,
+            ("engine", "cache_salt"),
+            f"expected one of the columns in source.metadata ({', '.join(job.source.metadata) or 'none'}), found {job.engine.cache_salt!r}",
+        )
+    if job.second_look is not None and job.lanes.cloud is None:
+        raise_at(marked, ("second_look",), "expected a job with a cloud lane, because that is what the look is before; remove the key")
     mistake = schema_mistake(job.task.output_schema) if job.task.output_schema is not None else None
     if mistake is not None:
         raise_at(marked, ("task", "schema", *mistake[0]), mistake[1])

@@ -20,18 +20,23 @@ from flows.errors import JobError, ScheduleError
 from flows.job import Job
 from policies.load import DEFAULT_REGISTRY
 from policies.model import Endpoint, Lane
+from sinks.errors import EndpointError
 from sinks.lanes import Lane as LaneEngine
 
 EMULATOR = "emulator"
 EMULATOR_KEY = "emulator"
-ENGINES = ("extractive", "openai_batch", "vllm_offline")
+NETNS = "netns"
+ENGINES = ("extractive", "openai_batch", "openai_compatible", "vllm_offline")
 LOGGER = logging.getLogger("waybill")
 
 
-def choose_endpoints(job: Job, registry: Mapping[str, Endpoint], *, scheduled: bool) -> list[Endpoint]:
-    """The endpoints the job names, each in the lane it is named for. Raises JobError, or ScheduleError for a scheduled emulator."""
-    local = _named(job, registry, job.lanes.local, Lane.LOCAL)
-    cloud = _named(job, registry, job.lanes.cloud, Lane.CLOUD) if job.lanes.cloud else None
+def choose_endpoints(job: Job, registry: Mapping[str, Endpoint], *, scheduled: bool, isolation: str = "none") -> list[Endpoint]:
+    """The endpoints the job names, each in the lane it is named for; isolation is what the policy demands of engines inside.
+
+    Raises JobError, or ScheduleError for a scheduled emulator.
+    """
+    local = _inside(job, registry, job.lanes.local, "lanes.local", isolation)
+    cloud = _named(job, registry, job.lanes.cloud, Lane.CLOUD, "lanes.cloud") if job.lanes.cloud else None
     if cloud is not None and cloud.provider == EMULATOR and scheduled:
         if not job.unsafe_emulator:
             raise ScheduleError(
@@ -39,18 +44,48 @@ def choose_endpoints(job: Job, registry: Mapping[str, Endpoint], *, scheduled: b
                 "or for a trial set unsafe_emulator: true"
             )
         LOGGER.warning("unsafe_emulator: the cloud lane of job %s is the bundled emulator", job.name)
-    if local.engine == "vllm_offline" and job.engine.model is not None:
-        local = replace(local, model=str(job.engine.model))
     return [local, cloud] if cloud is not None else [local]
 
 
-def _named(job: Job, registry: Mapping[str, Endpoint], name: str, lane: Lane) -> Endpoint:
+def look_endpoint(job: Job, registry: Mapping[str, Endpoint], *, isolation: str = "none") -> Endpoint | None:
+    """The endpoint of the job's second look: inside, with a model that follows instructions. Raises JobError."""
+    if job.second_look is None:
+        return None
+    endpoint = _inside(job, registry, job.second_look.endpoint, "second_look.endpoint", isolation)
+    if endpoint.engine == "extractive":
+        raise JobError(
+            f"{job.file}: second_look.endpoint: {endpoint.name!r} is no model and follows no instructions; "
+            "name an endpoint with vllm_offline or openai_compatible"
+        )
+    return endpoint
+
+
+def _inside(job: Job, registry: Mapping[str, Endpoint], name: str, key: str, isolation: str) -> Endpoint:
+    endpoint = _named(job, registry, name, Lane.LOCAL, key)
+    if endpoint.engine == "vllm_offline":
+        return _with_engine(endpoint, job, isolation)
+    if isolation == NETNS and endpoint.engine != "extractive":  # that one is no model and opens no socket
+        raise JobError(
+            f"{job.file}: {key}: the policy asks for isolation: netns, which a server cannot show; name an endpoint with vllm_offline"
+        )
+    return endpoint
+
+
+def _with_engine(endpoint: Endpoint, job: Job, isolation: str) -> Endpoint:
+    """The endpoint as the job's `engine` and the policy have it: the policy's isolation cannot be taken back by a job."""
+    demanded = NETNS if isolation == NETNS else job.engine.isolation
+    chosen = {"lora_path": str(job.engine.lora) if job.engine.lora else None, "isolation": demanded}
+    settings = {**endpoint.settings, **{name: value for name, value in chosen.items() if value is not None}}
+    return replace(endpoint, model=str(job.engine.model) if job.engine.model else endpoint.model, settings=settings)
+
+
+def _named(job: Job, registry: Mapping[str, Endpoint], name: str, lane: Lane, key: str) -> Endpoint:
     endpoint = registry.get(name)
     if endpoint is None:
         known = ", ".join(one.name for one in registry.values() if one.lane is lane)
-        raise JobError(f"{job.file}: lanes.{lane}: the registry has no endpoint {name!r}; expected one of {known}")
+        raise JobError(f"{job.file}: {key}: the registry has no endpoint {name!r}; expected one of {known}")
     if endpoint.lane is not lane:
-        raise JobError(f"{job.file}: lanes.{lane}: endpoint {name!r} is in the {endpoint.lane} lane; name a {lane} one")
+        raise JobError(f"{job.file}: {key}: endpoint {name!r} is in the {endpoint.lane} lane; name a {lane} one")
     return endpoint
 
 
@@ -60,6 +95,7 @@ def check_usable(endpoint: Endpoint, job: Job) -> None:
         raise _no_engine(endpoint, job)
     if endpoint.engine == "vllm_offline":
         _interpreter(endpoint, job)
+    _check_settings(endpoint)
     if endpoint.provider == EMULATOR:
         _delay_s(endpoint, job)
         _faults(endpoint, job)
@@ -104,24 +140,38 @@ def _faults(endpoint: Endpoint, job: Job) -> Path | None:
     return path
 
 
-def build_lane(endpoint: Endpoint, job: Job, stages: dict[str, float], stack: ExitStack) -> LaneEngine:
-    """The engine of an endpoint; its connections end with `stack`. Raises JobError when this version has none, or its secret is not set."""
+def build_lane(endpoint: Endpoint, job: Job, stages: dict[str, float], stack: ExitStack, *, salt: str) -> LaneEngine:
+    """The engine of an endpoint; its connections end with `stack`. salt: keeps the cached prompts of this job apart from others'.
+
+    Raises JobError when this version has none, or its secret is not set.
+    """
     if endpoint.engine == "extractive":
         from sinks.lanes.extractive import ExtractiveLane  # noqa: PLC0415 - only the engines in use are imported
 
         lane: LaneEngine = ExtractiveLane(job.spool)
     elif endpoint.engine == "openai_batch":
-        from sinks.clients.openai_client import OpenAIBatches, OpenAIOptions  # noqa: PLC0415
+        from sinks.clients.connection import OpenAIOptions  # noqa: PLC0415
+        from sinks.clients.openai_client import OpenAIBatches  # noqa: PLC0415
         from sinks.lanes.openai_batch import OpenAIBatchLane, OpenAIBatchOptions  # noqa: PLC0415
 
         job.spool.mkdir(mode=0o700, parents=True, exist_ok=True)
         client = OpenAIBatches(OpenAIOptions.of(endpoint, _secret(endpoint, job)))
         stack.callback(client.close)
-        lane = OpenAIBatchLane(client, OpenAIBatchOptions(spool=job.spool))
+        lane = OpenAIBatchLane(client, OpenAIBatchOptions(spool=job.spool, model=endpoint.model))
+    elif endpoint.engine == "openai_compatible":
+        from sinks.clients.chat_client import ChatServer  # noqa: PLC0415
+        from sinks.clients.connection import OpenAIOptions  # noqa: PLC0415
+        from sinks.lanes.openai_compatible import OpenAICompatibleLane  # noqa: PLC0415
+
+        served = OpenAICompatibleLane(ChatServer(OpenAIOptions.of(endpoint, _secret(endpoint, job))), job.spool, endpoint, salt=salt)
+        stack.callback(served.close)
+        lane = served
     elif endpoint.engine == "vllm_offline":
         from sinks.lanes.vllm_offline import VllmOfflineLane  # noqa: PLC0415
 
-        lane = VllmOfflineLane(job.spool, python=_interpreter(endpoint, job))
+        offline = VllmOfflineLane(job.spool, _interpreter(endpoint, job), endpoint)
+        stack.callback(offline.close)
+        lane = offline
     else:
         raise _no_engine(endpoint, job)
     return _Timed(lane, stages)
@@ -131,7 +181,25 @@ def _no_engine(endpoint: Endpoint, job: Job) -> JobError:
     return JobError(f"{job.file}: endpoint {endpoint.name!r} needs the engine {endpoint.engine}, which this version does not have yet")
 
 
+def _check_settings(endpoint: Endpoint) -> None:
+    try:
+        if endpoint.engine == "vllm_offline":
+            from sinks.lanes.vllm_settings import check_settings  # noqa: PLC0415 - only the engines in use are imported
+
+            check_settings(endpoint)
+        elif endpoint.engine == "openai_compatible":
+            from sinks.clients.resolve import networks  # noqa: PLC0415 - as above
+            from sinks.lanes.chat_documents import ChatOptions  # noqa: PLC0415
+
+            ChatOptions.of(endpoint, "")
+            networks(str(endpoint.settings.get("local_networks", "")))
+    except EndpointError as error:
+        raise JobError(str(error)) from None
+
+
 def _interpreter(endpoint: Endpoint, job: Job) -> Path:
+    if "python" in endpoint.settings:
+        return Path(str(endpoint.settings["python"]))
     if job.engine.python is None:
         raise JobError(f"{job.file}: engine.python: endpoint {endpoint.name!r} needs the interpreter of an environment with vLLM")
     return job.engine.python

@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -17,10 +17,10 @@ from pathlib import Path
 from detectors import load
 from detectors.detector import DetectorSet
 from detectors.document import Document, Evidence
-from detectors.scan import scan
 from flows.errors import JobError
 from flows.job import Job, load_job
-from flows.lanes import EMULATOR, build_lane, check_usable, choose_endpoints, start_endpoints
+from flows.lanes import EMULATOR, build_lane, check_usable, choose_endpoints, look_endpoint, start_endpoints
+from flows.look_question import check_look
 from flows.progress import Progress, SilentProgress
 from flows.render import load_prompt
 from flows.runs import begin_run, choose_run, out_elsewhere, register_policy, template_of
@@ -34,9 +34,12 @@ from policies.load import DEFAULT_REGISTRY
 from policies.model import Endpoint, Lane
 from policies.policy import Policy
 from policies.registry import load_rulebook
+from sinks.ingest import CompletedRow, ResultPlace
 from sinks.lanes import Lane as LaneEngine
+from sinks.ledger.erasure import finish_forgetting
 from sinks.ledger.keys import Keys
 from sinks.ledger.lock import one_runner
+from sinks.ledger.overrides import OverrideBook
 from sinks.ledger.queries import Completed, RecordStates, completed_before, run_state
 from sinks.ledger.segments import Ledger
 from sinks.request import Prompt
@@ -80,7 +83,10 @@ class NightOptions:
 
 @dataclass(slots=True, kw_only=True)
 class Night:
-    """An open night. Only `states`, `stages` and the counters change while it lasts."""
+    """An open night. Only `states`, `stages`, `look` and the counters change while it lasts.
+
+    keep: where results go, if not into files (`flows.collecting.write_rows`). look: the night of the second look, once it has begun.
+    """
 
     options: NightOptions
     job: Job
@@ -97,12 +103,15 @@ class Night:
     states: RecordStates
     before: Completed
     out: Completed
+    overrides: OverrideBook
     progress: Progress = field(default_factory=SilentProgress)
     started: float = field(default_factory=time.monotonic)
     stages: dict[str, float] = field(default_factory=dict)
     unchanged: int = 0
     refused: int = 0
     lost: int = 0  # hand-overs or rows that a provider has nothing for, since the documents were last read
+    keep: Callable[[Night, Sequence[CompletedRow]], Mapping[str, ResultPlace]] | None = None
+    look: Night | None = None
 
     @property
     def today(self) -> date:
@@ -189,14 +198,19 @@ def open_night(options: NightOptions, progress: Progress | None = None) -> Itera
     with ExitStack() as stack:
         policy, registry = load_rulebook(job.policy_path, job.registry or DEFAULT_REGISTRY)
         prompt = load_prompt(job)
-        endpoints = choose_endpoints(job, registry, scheduled=options.scheduled)
-        for endpoint in endpoints:
+        endpoints = choose_endpoints(job, registry, scheduled=options.scheduled, isolation=policy.isolation)
+        looking = look_endpoint(job, registry, isolation=policy.isolation)
+        for endpoint in [*endpoints, *([looking] if looking else [])]:
             check_usable(endpoint, job)
         day = logical_date(options)
         progress.stage("loading detectors")
         detectors = load(ner=policy.ner, participants=policy.participants)
         check_policy(policy, endpoints, detectors)
-        check_template(prompt, policy, detectors, job)
+        check_look(job, policy)
+        scanner = stack.enter_context(scanner_of(policy, detectors, options.scan_processes or job.scan_processes))
+        if not options.collect_only:
+            scanner.start()  # it loads while everything else is opened
+        check_template(prompt, policy, scanner, job)
         check_duplicates(job)
         ledger = Ledger.open(job.ledger.path, keys=job.ledger_keys)
         # A scheduled night and a collection begin in the same second every quarter of an hour: the night waits its turn.
@@ -207,13 +221,16 @@ def open_night(options: NightOptions, progress: Progress | None = None) -> Itera
         begun_with = template_of(ledger, run_id, prompt)
         if begun_with != prompt:
             prompt = begun_with
-            check_template(prompt, policy, detectors, job)
+            check_template(prompt, policy, scanner, job)
         keep_template(ledger.path, prompt)
+        finish_forgetting(ledger)
         register_policy(ledger, policy)
         if not options.collect_only:
-            begin_run(ledger, job, run_id, policy=policy, template_hash=prompt.hash, detectors_hash=detectors.hash, logical_date=day)
+            begin_run(ledger, job.name, run_id, policy=policy, template_hash=prompt.hash, detectors_hash=detectors.hash, logical_date=day)
         endpoints = start_endpoints(job, endpoints, stack)
+        used = {endpoint.name: endpoint for endpoint in [*endpoints, *([looking] if looking else [])]}
         stages = {"detection": 0.0, "inference": 0.0}
+        salt = ledger.keys.hmac("cache_salt", job.name.encode())
         night = Night(
             options=options,
             job=job,
@@ -221,29 +238,27 @@ def open_night(options: NightOptions, progress: Progress | None = None) -> Itera
             keys=ledger.keys,
             ledger=ledger,
             policy=policy,
-            registry={**registry, **{endpoint.name: endpoint for endpoint in endpoints}},
+            registry={**registry, **used},
             endpoints=endpoints,
             prompt=prompt,
             detectors=detectors,
-            scanner=stack.enter_context(
-                Scanner(
-                    detectors,
-                    demand_for(policy),
-                    ner=policy.ner,
-                    participants=policy.participants,
-                    processes=options.scan_processes or job.scan_processes,
-                )
-            ),
-            lanes={endpoint.name: build_lane(endpoint, job, stages, stack) for endpoint in endpoints},
+            scanner=scanner,
+            lanes={name: build_lane(endpoint, job, stages, stack, salt=salt) for name, endpoint in used.items()},
             states=run_state(ledger, run_id),
             before=completed_before(ledger, job.name, run_id=run_id),
             out=out_elsewhere(ledger, job, run_id=run_id, now=datetime.now(UTC)),
+            overrides=OverrideBook(ledger),
             progress=progress,
             stages=stages,
         )
         _OPEN[options] = night
         stack.callback(_OPEN.pop, options, None)
         yield night
+
+
+def scanner_of(policy: Policy, detectors: DetectorSet, processes: int | None) -> Scanner:
+    """What scans under this policy, as its nights ask: planned, unless the policy wants complete evidence."""
+    return Scanner(detectors, demand_for(policy), ner=policy.ner, participants=policy.participants, processes=processes)
 
 
 def logical_date(options: NightOptions) -> str:
@@ -265,13 +280,13 @@ def check_policy(policy: Policy, endpoints: Sequence[Endpoint], detectors: Detec
         raise JobError(f"{errors[0].where}: {errors[0].message}{more}")
 
 
-def check_template(prompt: Prompt, policy: Policy, detectors: DetectorSet, job: Job) -> None:
+def check_template(prompt: Prompt, policy: Policy, scanner: Scanner, job: Job) -> None:
     """Refuse a template whose own words may not go where its records go."""
     constants = Document(record_id="template", text="\n".join(prompt.constants), source="template", family="template")
     if not constants.text.strip() or job.lanes.cloud is None:
         return
-    (evidence,) = scan([constants], detectors, demand_for(policy, complete=True))
-    decision = decide("template", evidence, policy, detectors.hash)
+    (evidence,) = scanner.scan([constants])
+    decision = decide("template", evidence, policy, detectors_hash="")
     if Lane.CLOUD not in decision.lanes:
         raise JobError(
             f"{job.file}: the prompt template or schema itself is {', '.join(decision.data_classes)} under this policy, so it may not "

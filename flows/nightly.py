@@ -20,9 +20,12 @@ from flows.closing import close_night
 from flows.collecting import collect_if_local, wait_for_results
 from flows.deciding import decide_documents
 from flows.errors import BatchFailedError, PrefectUnreachableError
+from flows.look_run import second_looks
 from flows.night import Night, NightOptions, open_night, opened
+from flows.overriding import lowered_classes, with_raised
 from flows.progress import Progress
 from flows.report import NightReport
+from flows.second_look import second_look
 from flows.sources import Batch, list_batches, read_batch
 from flows.submitting import freeze_records, hand_over, recover_hand_overs
 
@@ -30,10 +33,11 @@ Carry = Callable[[Night, Batch], None]
 
 
 def carry(night: Night, batch: Batch) -> None:
-    """One batch: read → scan → decide → assign → clear → ledger → freeze → gate → lane → collect → Parquet → ledger."""
-    documents = night.unfinished(read_batch(batch, night.job, night.keys))
-    evidence = night.scan(documents)
-    decisions = decide_documents(documents, evidence, night.policy, night.detectors.hash)
+    """One batch: read → scan → look → decide → assign → clear → ledger → freeze → gate → lane → collect → rescan → Parquet → ledger."""
+    documents = with_raised(night, night.unfinished(read_batch(batch, night.job, night.keys)))
+    lowered = lowered_classes(night, documents)
+    evidence = second_look(night, documents, night.scan(documents), lowered)
+    decisions = decide_documents(documents, evidence, night.policy, night.detectors.hash, lowered=lowered)
     cleared = clear_records(night, documents, evidence, decisions)
     night.ledger.commit(decision_entries(night, cleared))
     for shard in freeze_records(night, cleared):
@@ -44,7 +48,7 @@ def carry(night: Night, batch: Batch) -> None:
 
 def run_night(options: NightOptions, *, progress: Progress | None = None, each: Carry = carry) -> NightReport:
     """The whole night: recover what an earlier one left open, carry every batch, fetch the results, close."""
-    with open_night(options, progress) as night:
+    with open_night(options, progress) as night, second_looks(night):
         recover_hand_overs(night)
         if not options.collect_only:
             carry_all(night, each)

@@ -9,6 +9,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime, timedelta
 from typing import IO, Protocol
 
 from rich.console import Console
@@ -17,9 +18,21 @@ from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from flows.report import DESTINATIONS, NightReport
+from sinks.lanes.vllm_fleet import LaneProgress
 
 LOGGER = logging.getLogger("waybill")
 PLAIN_INTERVAL_S = 15.0
+
+
+def engine_line(name: str, progress: LaneProgress) -> str:
+    """An engine in a few words: records done, tokens per second, and about how long the rest will take."""
+    line = f"{name}: {progress.done:,} of {progress.rows:,} records"
+    if progress.done == 0 or progress.seconds_working < 1:
+        return f"{line}, {progress.state}"
+    tokens_per_s = (progress.tokens_in + progress.tokens_out) / progress.seconds_working
+    left_s = (progress.rows - progress.done) * progress.seconds_working / progress.done
+    end = datetime.now().astimezone() + timedelta(seconds=left_s)
+    return f"{line}, {tokens_per_s:,.0f} tokens/s, done about {end:%H:%M}"
 
 
 class Progress(Protocol):

@@ -65,6 +65,7 @@ def load_prompt(job: Job) -> Prompt:
         max_tokens=job.task.max_tokens,
         temperature=job.task.temperature,
         seed=job.task.seed,
+        salt_slot=f"metadata.{job.engine.cache_salt}" if job.engine.cache_salt else None,
     )
     if not any(part.slot for message in messages if message.role == "user" for part in message.parts):
         raise RenderError(

@@ -50,15 +50,15 @@ def register_policy(ledger: Ledger, policy: Policy) -> None:
         ledger.commit([entry])
 
 
-def begin_run(ledger: Ledger, job: Job, run_id: str, *, policy: Policy, template_hash: str, detectors_hash: str, logical_date: str) -> None:
-    """State that the run begins or goes on, and under which template, policy and detectors."""
+def begin_run(ledger: Ledger, job: str, run_id: str, *, policy: Policy, template_hash: str, detectors_hash: str, logical_date: str) -> None:
+    """State that the run of the job of this name begins or goes on, and under which template, policy and detectors."""
     ledger.commit(
         [
             Entry(
                 event=Event.RUN_STARTED,
                 at=datetime.now(UTC),
                 run_id=run_id,
-                job=job.name,
+                job=job,
                 logical_date=logical_date,
                 template_hash=template_hash,
                 policy_hash=policy.hash,

@@ -49,10 +49,14 @@ class Patience:
     start_s: float = 300.0
     batch_s: float = 120.0
     megacharacter_s: float = 600.0
+    most_s: float = 900.0
+    # A document is tried twice, so one that hangs holds a process for half an hour at most, whatever its length: by its length alone, 20
+    # million characters would hold it for most of a night. A longer one that is merely slow fails as well, and stays inside.
 
     def of(self, documents: Iterable[Document]) -> float:
         """Seconds for these documents."""
-        return self.batch_s + self.megacharacter_s * sum(len(value) for document in documents for value in document.parts.values()) / 1e6
+        characters = sum(len(value) for document in documents for value in document.parts.values())
+        return min(self.most_s, self.batch_s + self.megacharacter_s * characters / 1e6)
 
 
 PATIENCE = Patience()

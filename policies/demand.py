@@ -4,7 +4,8 @@ A class is True, False, or None while evidence that could raise it is not settle
 rule) is settled as soon as no unknown class could lead to another route, whatever is still unknown about labels. Because conditions
 are monotone, planned and complete evaluation then give the same outcome; `tests/policies/test_demand.py` proves it.
 
-A failure of a detector makes `UNSCANNABLE` true. A detector that was never asked cannot fail, and its answer was not needed.
+A failure of a detector makes `UNSCANNABLE` true. A detector that was never asked cannot fail, and its answer was not needed. What a model
+inside says (`Evidence.judged`) is not looked at here: it settles nothing, and no detector is spared because of it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Why a class holds: the branches of its condition that are true, down to the evidence that makes them true.
 
 Every branch that holds is told, not only the first: taking one away would leave the others. Nothing is decided here;
-`policies/decide.py` does that, and a class it raises is always explained by at least one branch, a declaration or a failure.
+`policies/decide.py` does that, and a class it raises is always explained by at least one branch, a
+declaration, a second look or a failure.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ class Held:
 class ClassReason:
     """Why one class holds. line: in the policy file, 0 for a class that it does not name. failures: codes behind UNSCANNABLE.
 
-    covered_by: classes beside which it is not listed.
+    judged: the models inside that say so (the second look). covered_by: classes beside which it is not listed.
     """
 
     data_class: str
@@ -42,6 +43,7 @@ class ClassReason:
     line: int = 0
     held: Held | None = None
     declared: bool = False
+    judged: tuple[str, ...] = ()
     failures: tuple[str, ...] = ()
     covered_by: tuple[str, ...] = ()
 
@@ -52,7 +54,12 @@ def explain(policy: Policy, evidence: Evidence) -> tuple[ClassReason, ...]:
     held = {name: found for name, condition in policy.conditions if (found := why(condition, seen)) is not None}
     declared = {name for name in evidence.declared if name != CLEAN and CLASS_NAME.fullmatch(name)}
     failures = tuple(sorted(evidence.failures)) + tuple("declared_name" for _ in {*evidence.declared} - declared - {CLEAN})
-    raised = {*held, *declared, *([UNSCANNABLE] if failures else [])}
+    judged = {
+        name: tuple(sorted(one.model for one in evidence.judged if one.data_class == name))
+        for name in {one.data_class for one in evidence.judged} - {CLEAN}
+    }
+    failures += tuple("judged_name" for name in judged if not CLASS_NAME.fullmatch(name))
+    raised = {*held, *declared, *filter(CLASS_NAME.fullmatch, judged), *([UNSCANNABLE] if failures else [])}
     order = [*policy.classes, *sorted(raised - policy.classes.keys())]
     return tuple(
         ClassReason(
@@ -61,6 +68,7 @@ def explain(policy: Policy, evidence: Evidence) -> tuple[ClassReason, ...]:
             line=rule.line if rule else 0,
             held=held.get(name),
             declared=name in declared,
+            judged=judged.get(name, ()),
             failures=failures if name == UNSCANNABLE else (),
             covered_by=tuple(other for other in rule.covered_by if other in raised) if rule else (),
         )

@@ -17,6 +17,7 @@ from policies.errors import PolicyFileError
 from policies.facts import FACTS, Fact
 from policies.model import BUILT_IN_CLASSES, CLASS_NAME, CLEAN, UNSCANNABLE, Lane
 from policies.monotone import gains
+from policies.overrides import parse_lowering
 from policies.policy import ClassRule, Policy, Route
 from policies.rule_syntax import CONDITION_KEYS, parse_condition
 from policies.yaml_value import Source, YamlValue, parse
@@ -27,6 +28,7 @@ DEFAULT_POLICY = Path(__file__).with_name("default.yaml")
 DEFAULT_REGISTRY = Path(__file__).with_name("endpoints.yaml")
 
 MAX_BYTES = 1 << 20
+OPTIONAL = ("evidence", "ner", "participants", "isolation", "overrides")
 
 FOLLOWS_FROM_SCAN = {
     UNSCANNABLE: "no condition here: it follows from a scan that failed or could not finish",
@@ -60,7 +62,7 @@ def read_source(path: Path) -> Source:
 def parse_policy(source: Source, *, registry: Source | None = None, prices: Source | None = None) -> Policy:
     """Bytes → policy. Pure."""
     root = parse(source)
-    keys = root.table(required=("version", "classes", "routes", "default"), optional=("evidence", "ner", "participants"))
+    keys = root.table(required=("version", "classes", "routes", "default"), optional=OPTIONAL)
     if keys["default"].text("`held`, the only default there is") != "held":
         keys["default"].fail("`held`, the only default there is")
     classes = _classes(keys["classes"])
@@ -73,6 +75,8 @@ def parse_policy(source: Source, *, registry: Source | None = None, prices: Sour
         evidence=_evidence(keys.get("evidence")),
         ner=parse_ner(keys.get("ner")),
         participants=parse_participants(keys.get("participants")),
+        lowering=parse_lowering(keys.get("overrides"), evidence=_evidence(keys.get("evidence"))),
+        isolation="netns" if "isolation" in keys and keys["isolation"].choice(("none", "netns")) == "netns" else "none",
         file=source.name,
         source=source.data.decode(),
     )

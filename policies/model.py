@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 from enum import StrEnum
 
 CLEAN = "CLEAN"
@@ -49,12 +49,21 @@ class Endpoint:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Lowered:
+    """A class that a decision was made without, by which override, until when."""
+
+    data_class: str
+    override_id: str
+    expiry: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
     """Where a record may go, and why. It names no endpoint.
 
     lanes: permitted, in the policy's order; empty means held, and `reason` then says why. cloud_requires: facts that a cloud
     endpoint must have. partial: the scan stopped early, so the classes are a lower bound. inherited: classes that came
-    from other members of the family.
+    from other members of the family. lowered: classes that were found, and taken out as an approver signed.
     """
 
     record_id: str
@@ -66,6 +75,7 @@ class Decision:
     cloud_requires: Mapping[str, bool | int | str] = field(default_factory=dict)
     partial: bool = False
     inherited: tuple[str, ...] = ()
+    lowered: tuple[Lowered, ...] = ()
     reason: str = ""
 
 

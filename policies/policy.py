@@ -18,6 +18,7 @@ from detectors.ner_choice import NerChoice
 from detectors.participants import NOBODY, Participants
 from policies.facts import Fact
 from policies.model import BUILT_IN_CLASSES, UNSCANNABLE, Lane
+from policies.overrides import LoweringRules
 from policies.rules import NO_KINDS, Condition
 
 HELD = -1
@@ -67,7 +68,8 @@ class Policy:
 
     classes: by name, in the file's order. ranks: the first route that names a class. hash: SHA-256, hex, over the policy file with
     the registry and price files it is used with. ner: the named-entity model that the policy asks for, if any. participants: who is
-    counsel, by the policy's own directory.
+    counsel, by the policy's own directory. isolation: `netns` where model engines inside must run without a network interface. lowering:
+    which classes a person may lower, and who approves; None: never.
     """
 
     version: str
@@ -77,6 +79,8 @@ class Policy:
     evidence: Literal["planned", "complete"] = "planned"
     ner: NerChoice | None = None
     participants: Participants = NOBODY
+    isolation: Literal["none", "netns"] = "none"
+    lowering: LoweringRules | None = None
     file: str = field(default="", compare=False)
     source: str = field(default="", repr=False)
     ranks: Mapping[str, int] = field(init=False, repr=False, compare=False)

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from detectors.detector import topic_kind
 from detectors.document import Evidence, EvidenceKind
 from policies.policy import Policy
 from policies.rules import AllOf, AnyOf, Condition, EntityFound, TopicIs
@@ -51,6 +52,13 @@ class Thresholds:
         entities = sorted((f"{entity}:{level}", min(count, self.most)) for (entity, level), count in counts.items())
         topics = sorted((topic, _level(self.topics[topic], score)) for topic, score in evidence.topics.items() if topic in self.topics)
         return tuple(entities), tuple(topics), evidence.markers, evidence.declared, bool(evidence.failures), evidence.settled & self.kinds
+
+    def near(self, evidence: Evidence, within: float) -> bool:
+        """Whether a topic reaches a limit of the policy, or lies less than `within` below one; a topic that nobody scored may."""
+        return any(
+            topic_kind(topic) not in evidence.settled or not evidence.topics.get(topic, 0.0) <= steps[0] - within
+            for topic, steps in self.topics.items()
+        )
 
 
 def _level(steps: Steps, score: float) -> int:

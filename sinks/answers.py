@@ -24,7 +24,7 @@ UNKNOWN_ROW = "unknown_row"
 CONFLICT = "conflicting_rows"
 MISSING = "missing_row"
 
-UNPROCESSED = frozenset({"batch_expired", "batch_cancelled", "rate_limited", "provider_unavailable"})
+UNPROCESSED = frozenset({"batch_expired", "batch_cancelled", "rate_limited", "provider_unavailable", "engine_unavailable"})
 """Codes of rows that the provider never ran: as missing as a row without a line, and to be sent again."""
 
 Check = Callable[[str], str | None]

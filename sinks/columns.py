@@ -34,6 +34,10 @@ FIXED_SCHEMA = pa.schema(
         pa.field("finish_reason", pa.string()),
         pa.field("error_code", pa.string()),
         pa.field("confidence", pa.float64()),
+        pa.field("weights_digest", pa.string()),
+        pa.field("lora_digest", pa.string()),
+        # Where a long document was split: offsets in characters of its text.
+        pa.field("chunks", pa.list_(pa.struct([("start", pa.int64()), ("end", pa.int64())]))),
     ]
 )
 

@@ -21,7 +21,7 @@ import stat
 import threading
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 
 from policies.assign import permits
 from policies.facts import FACTS, Fact
@@ -142,28 +142,30 @@ def _spend(
         # Read after the facts: were it older than they are, a template registered in between would go unseen.
         if registered_template(ledger, shard.run_id) != prompt.hash:
             raise GateError(GateCode.TEMPLATE)
-        _check_facts(facts, shard, rows, keys, now.astimezone(UTC).date())
+        _check_facts(facts, shard, rows, keys, now.astimezone(UTC))
         with contextlib.suppress(HeadMovedError):
             ledger.commit(entries, expected_head=facts.head)
             return
     raise GateError(GateCode.CONTENDED)
 
 
-def _check_facts(facts: GateFacts, shard: FrozenShard, rows: tuple[InspectedRow, ...], keys: Keys, today: date) -> None:
+def _check_facts(facts: GateFacts, shard: FrozenShard, rows: tuple[InspectedRow, ...], keys: Keys, now: datetime) -> None:
     for ordinal, found in enumerate(rows):
-        code = _refusal(facts.records.get(found.row.record_id), shard, found, keys, today)
+        code = _refusal(facts.records.get(found.row.record_id), shard, found, keys, now)
         if code is not None:
             raise GateError(code, ordinal)
 
 
-def _refusal(record: RecordFacts | None, shard: FrozenShard, found: InspectedRow, keys: Keys, today: date) -> str | None:
+def _refusal(record: RecordFacts | None, shard: FrozenShard, found: InspectedRow, keys: Keys, now: datetime) -> str | None:
     """Why the ledger does not let this row go, or None."""
     if record is None or record.decision_seq is None or record.document_hmac is None:
         return GateCode.NO_DECISION
     if keys.document_hmac(found.row.part_hmacs) != record.document_hmac:
         return GateCode.PARTS
+    if record.expiry is not None and record.expiry <= now:  # the class that an approver let be taken out is back
+        return GateCode.OVERRIDE_EXPIRED
     decision = _decision(record)
-    refused = GateCode.REQUIREMENT if decision is None else permits(decision, shard.endpoint, today=today)
+    refused = GateCode.REQUIREMENT if decision is None else permits(decision, shard.endpoint, today=now.date())
     if refused is not None:
         return refused
     assigned_since = record.assigned_seq is not None and record.assigned_seq > record.decision_seq

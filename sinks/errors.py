@@ -41,7 +41,7 @@ class HeadMovedError(LedgerError):
 
 
 class KeyMissingError(LedgerError):
-    """The HMAC keys of a non-empty ledger are absent, or are not the keys that it was written with."""
+    """The HMAC or signing key of a non-empty ledger is absent, open to others, or not the one that it was written with."""
 
 
 class ResultsError(SinkError):

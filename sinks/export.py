@@ -15,6 +15,7 @@ import duckdb
 import pyarrow as pa
 
 from sinks import durable
+from sinks.columns import FIXED_SCHEMA
 from sinks.errors import ResultsError
 from sinks.parquet import EXPLICIT_ROWS
 
@@ -32,28 +33,37 @@ _COPY_OPTIONS = {
     ExportFormat.CSV: "FORMAT csv, HEADER",
     ExportFormat.JSONL: "FORMAT json",
 }
+_ROWS = Template(
+    """
+    SELECT f.* EXCLUDE (filename, file_row_number)
+    FROM read_parquet($files, union_by_name = true, filename = true, file_row_number = true) f
+    JOIN wanted w ON w.file = f.filename AND w.record_id = f.record_id AND coalesce(w.result_row, f.file_row_number) = f.file_row_number
+    """
+)
+_NO_ROWS = "FROM no_rows"
+# A result that retention deleted has a row that says so, and nothing else.
 _COPY = Template(
     """
     COPY (
-        SELECT f.* EXCLUDE (filename, file_row_number)
-        FROM read_parquet($files, union_by_name = true, filename = true, file_row_number = true) f
-        JOIN wanted w ON w.file = f.filename AND w.record_id = f.record_id AND coalesce(w.result_row, f.file_row_number) = f.file_row_number
-        ORDER BY f.record_id
+        FROM ($rows UNION ALL BY NAME SELECT record_id, run_id, status FROM wanted WHERE status = 'purged') ORDER BY record_id
     ) TO $target ($options)
     """
 )
+PURGED = "purged"
+"""The status of a document whose result retention deleted."""
 
 
 def export_current(current: pa.Table, results: Path, target: Path, kind: ExportFormat) -> int:
     """Write the rows that `sinks.ledger.outcomes.current_results` names to `target`, by record id; returns how many.
 
-    results: the folder that `result_file` is relative to; held and failed rows are read from `<run_id>/<status>/rows.parquet` in it.
+    A document whose result was purged has a row with this status and nothing more. results: the folder that `result_file` is relative to;
+    held and failed rows are read from `<run_id>/<status>/rows.parquet` in it.
     Raises ResultsError when a result file is missing, or when a row is not where the ledger says it is.
     """
     wanted = current.append_column("file", pa.array(_files(current, results), pa.string()))
-    files = sorted(set(wanted["file"].to_pylist()))
+    files = sorted({name for name in wanted["file"].to_pylist() if name is not None})
     missing = [name for name in files if not Path(name).exists()]
-    if missing or not files:
+    if missing or not current.num_rows:
         reason = f"{missing[0]} is missing" if missing else "there are no results yet"
         raise ResultsError(f"{target}: nothing was exported, because {reason}; run the job again, or restore the results")
     try:
@@ -71,9 +81,9 @@ def export_current(current: pa.Table, results: Path, target: Path, kind: ExportF
     return copied
 
 
-def _files(current: pa.Table, results: Path) -> list[str]:
+def _files(current: pa.Table, results: Path) -> list[str | None]:
     rows = zip(current["result_file"].to_pylist(), current["run_id"].to_pylist(), current["status"].to_pylist(), strict=True)
-    return [str(results / (file or f"{run_id}/{status}/{EXPLICIT_ROWS}")) for file, run_id, status in rows]
+    return [None if status == PURGED else str(results / (file or f"{run_id}/{status}/{EXPLICIT_ROWS}")) for file, run_id, status in rows]
 
 
 def _copy(wanted: pa.Table, files: list[str], part: Path, kind: ExportFormat) -> int:
@@ -83,7 +93,9 @@ def _copy(wanted: pa.Table, files: list[str], part: Path, kind: ExportFormat) ->
         connection.execute(f"SET temp_directory = {_quoted(str(part.parent))}")
         connection.register("wanted", wanted)
         listed = f"[{', '.join(map(_quoted, files))}]"
-        connection.execute(_COPY.substitute(files=listed, target=_quoted(str(part)), options=_COPY_OPTIONS[kind]))
+        connection.register("no_rows", FIXED_SCHEMA.empty_table())
+        rows = _ROWS.substitute(files=listed) if files else _NO_ROWS
+        connection.execute(_COPY.substitute(rows=rows, target=_quoted(str(part)), options=_COPY_OPTIONS[kind]))
         ((copied,),) = connection.fetchall()
     return int(copied)
 

@@ -34,7 +34,10 @@ class HandOverState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HandOverOutcome:
-    """The durable outcome. code: why it was rejected or is ambiguous. provider_job_id: when it was submitted."""
+    """The durable outcome. provider_job_id: when it was submitted.
+
+    code: why it was rejected or is ambiguous; of a submission, what isolates the engine it went to.
+    """
 
     intent_id: str
     state: HandOverState
@@ -79,7 +82,9 @@ def _send(cleared: ClearedShard, lane: Lane) -> HandOverOutcome:
         return _rejected(cleared, refusal.code)
     except AmbiguousError as doubt:
         return HandOverOutcome(intent_id=cleared.intent_id, state=HandOverState.AMBIGUOUS, code=doubt.code)
-    return HandOverOutcome(intent_id=cleared.intent_id, state=HandOverState.SUBMITTED, provider_job_id=job_id)
+    isolation = getattr(lane, "isolation", "")  # what keeps a local engine from the network, for the ledger
+    code = f"isolation_{isolation}" if isolation else None
+    return HandOverOutcome(intent_id=cleared.intent_id, state=HandOverState.SUBMITTED, provider_job_id=job_id, code=code)
 
 
 def _rejected(cleared: ClearedShard, code: str) -> HandOverOutcome:

@@ -42,10 +42,13 @@ class CompletedRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResultPlace:
-    """Where a result now is: file (relative to the results folder), row in it, keyed digest of the output."""
+    """Where a result now is: file (relative to the results folder), row in it, keyed digest of the output.
 
-    file: str
-    row: int
+    file, row: None for a result that is in the ledger itself.
+    """
+
+    file: str | None
+    row: int | None
     digest: str
 
 
@@ -136,7 +139,7 @@ def retire(ledger: Ledger, lane: Lane, intent: OpenIntent, *, spool: Path, now: 
     spool_path(spool, intent.intent_id).unlink(missing_ok=True)
 
 
-def unretired(ledger: Ledger, run_id: str | None = None) -> list[OpenIntent]:
+def unretired(ledger: Ledger | Path, run_id: str | None = None) -> list[OpenIntent]:
     """Ended jobs whose remains were not deleted yet: what a kill or an unreachable provider left between commit and deletion."""
     with reading(ledger, ("intents",), run_id=run_id) as reader:
         rows = reader.table(

@@ -47,7 +47,10 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResultRow:
-    """One row of a result file. output: text, or JSON text for an extraction. error_code: the reason code of a held or failed row."""
+    """One row of a result file. output: text, or JSON text for an extraction. error_code: the reason code of a held or failed row.
+
+    weights_digest, lora_digest: SHA-256 of what answered, where the lane knows it. chunks: as `LaneResult.chunks`.
+    """
 
     record_id: str
     run_id: str
@@ -68,6 +71,9 @@ class ResultRow:
     finish_reason: str | None = None
     error_code: str | None = None
     confidence: float | None = None
+    weights_digest: str | None = None
+    lora_digest: str | None = None
+    chunks: tuple[tuple[int, int], ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,6 +154,8 @@ def _column(rows: Sequence[ResultRow], one: pa.Field) -> pa.Array:
     values = [getattr(row, one.name) for row in rows]
     if one.name == "cost_usd":
         values = [None if value is None else value.quantize(_CENT) for value in values]
+    elif one.name == "chunks":
+        values = [None if value is None else [{"start": start, "end": end} for start, end in value] for value in values]
     elif one.type == pa.string():
         values = [None if value is None else storable(value) for value in values]
     return pa.array(values, one.type)

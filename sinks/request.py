@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
+
+SALT_ROLE = "cache_salt"
+"""The role of the message that holds a record's cache salt. No model reads it: lanes send it as a parameter, or leave it out."""
 
 
 class TaskKind(StrEnum):
@@ -31,7 +34,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """One message; role is system or user."""
+    """One message; role is system or user, or SALT_ROLE for the one that is a parameter."""
 
     role: str
     parts: tuple[Part, ...]
@@ -42,6 +45,7 @@ class Prompt:
     """A job's registered template: constants and slots, and the task's fixed parameters.
 
     schema: the JSON Schema for extract, else None. max_tokens: the output limit per record. seed, temperature: sampling.
+    salt_slot: the record part that keeps cached prompt prefixes of different tenants or matters apart, if the job names one.
     """
 
     kind: TaskKind
@@ -50,11 +54,13 @@ class Prompt:
     max_tokens: int = 512
     temperature: float = 0.0
     seed: int = 0
+    salt_slot: str | None = None
 
     @property
     def slots(self) -> tuple[str, ...]:
-        """Slot names in order of first use."""
-        return tuple(dict.fromkeys(part.slot for message in self.messages for part in message.parts if part.slot))
+        """Slot names in order of first use, the salt's last."""
+        used = [part.slot for message in self.messages for part in message.parts if part.slot]
+        return tuple(dict.fromkeys([*used, *([self.salt_slot] if self.salt_slot else [])]))
 
     @property
     def constants(self) -> tuple[str, ...]:
@@ -72,6 +78,7 @@ class Prompt:
             "max_tokens": self.max_tokens,
             "temperature": self.temperature,
             "seed": self.seed,
+            **({"salt_slot": self.salt_slot} if self.salt_slot else {}),
         }
         return json.dumps(form, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode()
 
@@ -95,7 +102,14 @@ class Prompt:
             ]
             if parts:
                 filled.append(Message(role=message.role, parts=tuple(parts)))
+        if self.salt_slot and record_parts.get(self.salt_slot):
+            filled.append(Message(role=SALT_ROLE, parts=(Part(slot=self.salt_slot, text=record_parts[self.salt_slot]),)))
         return tuple(filled)
+
+
+def spoken(messages: Sequence[Message]) -> tuple[Message, ...]:
+    """The messages that a model reads: all but the salt."""
+    return tuple(message for message in messages if message.role != SALT_ROLE)
 
 
 def read_prompt(canonical: bytes) -> Prompt:

@@ -57,7 +57,8 @@ class LaneResult:
     """What a lane answers for one row. Exactly one of `output` and `error_code` is set.
 
     output: the model's text (for extract: JSON text). finish_reason: the provider's word, `stop` when it ended by itself.
-    confidence: mean token log-probability, where the engine gives one.
+    confidence: mean token log-probability, where the engine gives one. chunks: where a long document was split, as offsets in
+    characters of its text, [start, end); None when it was read in one piece.
     """
 
     row_id: str
@@ -72,6 +73,7 @@ class LaneResult:
     tokens_out: int | None = None
     cost_usd: Decimal | None = None
     confidence: float | None = None
+    chunks: tuple[tuple[int, int], ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,13 +17,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+import names
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, hstack
 from sklearn.linear_model import LogisticRegression
 
+from detectors import identifiers
 from detectors.normalize import normalize
 from detectors.topics.linear import FLOOR, WINDOWS, TopicModel, parts
 from detectors.topics.trained import SETTINGS, TERMS
@@ -46,6 +48,8 @@ PER_DOCUMENT = 5
 """Windows of a document in the first round: the whole, and some by chance."""
 NEAR_BEST = 1.0
 """Log odds below a document's best window at which a window of it is still an example of its topic."""
+
+Key = TypeVar("Key", str, tuple[str, str])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,6 +195,36 @@ def _model(
     pairs = {(first, second): row for term, row in kept.items() for first, space, second in [term.partition(" ")] if space}
     words = {term: row for term, row in kept.items() if " " not in term}
     return TopicModel(topics=TOPICS, bias=bias.astype(np.float32), words=words, pairs=pairs)
+
+
+def mean(models: Sequence[TopicModel]) -> TopicModel:
+    """One model whose odds are the mean of theirs: what each learned from the chance of its own fillings and windows mostly cancels out."""
+    bias = np.stack([model.bias for model in models]).mean(axis=0)
+    words, pairs = _mean_rows([model.words for model in models]), _mean_rows([model.pairs for model in models])
+    given, family = name_lists()
+    unnamed = {pair: row for pair, row in pairs.items() if pair[0] not in given or pair[1] not in family}
+    return TopicModel(topics=TOPICS, bias=bias, words=words, pairs=unnamed)
+
+
+def name_lists() -> tuple[frozenset[str], frozenset[str]]:
+    """Given and family names (US census) that are hardly another word: one behind the other is somebody, and no sign of a topic."""
+    data, ambiguous = Path(names.__file__).parent, Path(identifiers.__file__).with_name("ambiguous_names.txt")
+    given, family = (
+        {line.split()[0].lower() for file in files for line in (data / file).read_text(encoding="ascii").splitlines()}
+        for files in (("dist.female.first", "dist.male.first"), ("dist.all.last",))
+    )
+    words = set(ambiguous.read_text(encoding="utf-8").lower().split())
+    return frozenset(given - words), frozenset(family - words - given)
+
+
+def _mean_rows(tables: Sequence[Mapping[Key, NDArray[np.float32]]]) -> dict[Key, NDArray[np.float32]]:
+    nothing = np.zeros(len(TOPICS), dtype=np.float32)
+    kept: dict[Key, NDArray[np.float32]] = {}
+    for key in sorted(set().union(*tables)):
+        row = np.mean([table.get(key, nothing) for table in tables], axis=0, dtype=np.float64)
+        if np.abs(row).max() >= SMALL:
+            kept[key] = np.where(np.abs(row) < SMALL, 0, row).round(2).astype(np.float32)
+    return kept
 
 
 def write(model: TopicModel, folder: Path) -> None:

@@ -2,36 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import click
 
-from flows.cli.brief import SPARE, brief
-from flows.cli.output import FORMATS, show
-
-DEFAULT_LEDGER = "out/ledger"
-
-
-def with_ledger(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options every question shares."""
-    command = click.option(
-        "--format", "fmt", type=click.Choice(FORMATS), default="table", show_default=True, help="How to print the answer."
-    )(command)
-    return click.option("--ledger", type=click.Path(path_type=Path), default=DEFAULT_LEDGER, show_default=True, help="The ledger folder.")(
-        command
-    )
-
-
-def with_filter(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options that narrow a question."""
-    day = click.DateTime(["%Y-%m-%d"])
-    command = click.option("--endpoint", help="Only this endpoint.")(command)
-    command = click.option("--class", "data_class", help="Only records of this data class.")(command)
-    command = click.option("--until", type=day, help="Up to this day (UTC), not included.")(command)
-    return click.option("--since", type=day, help="From this day on (UTC).")(command)
+from flows.cli.audit_report import report
+from flows.cli.lookback import lookback
+from flows.cli.question import DEFAULT_LEDGER, LEDGER, NAMES, ask, with_filter, with_ledger
+from flows.cli.sample import review, sample
 
 
 @click.group()
@@ -39,16 +19,7 @@ def audit() -> None:
     """Ask the ledger. For SQL, open LEDGER/ledger.duckdb with any DuckDB client."""
 
 
-def _answer(question: str, *, ledger: Path, fmt: str, since: datetime | None, until: datetime | None, **narrow: str | None) -> None:
-    from sinks.ledger import audit as questions  # noqa: PLC0415 - heavy; `--help` must stay instant
-
-    wanted = questions.AuditFilter(since=since.date() if since else None, until=until.date() if until else None, **narrow)
-    answer(question, getattr(questions, question)(ledger, wanted), ledger, fmt)
-
-
-def answer(question: str, table: Any, ledger: Path, fmt: str) -> None:
-    """Print an answer: what a person needs of it as a table, all of it in every other format."""
-    show(brief(question, table, ledger) if fmt == "table" else table, fmt, spare=SPARE)
+audit.add_command(report)
 
 
 @audit.command()
@@ -56,23 +27,25 @@ def answer(question: str, table: Any, ledger: Path, fmt: str) -> None:
 @with_ledger
 def summary(**options: Any) -> None:
     """Class by destination by day."""
-    _answer("summary", **options)
+    ask("summary", **options)
 
 
 @audit.command()
 @with_filter
+@NAMES
 @with_ledger
 def egress(**options: Any) -> None:
-    """Every record handed to a cloud endpoint, with decision, assignment and clearance."""
-    _answer("egress", **options)
+    """Every record handed to a cloud endpoint, uncertain hand-overs included, with decision, assignment and clearance."""
+    ask("egress", **options)
 
 
 @audit.command()
 @with_filter
+@NAMES
 @with_ledger
 def held(**options: Any) -> None:
     """Every time a record was held, why, and whether it still is."""
-    _answer("held", **options)
+    ask("held", **options)
 
 
 @audit.command()
@@ -80,16 +53,17 @@ def held(**options: Any) -> None:
 @with_ledger
 def costs(**options: Any) -> None:
     """Tokens and dollars by day, run, endpoint and model."""
-    _answer("costs", **options)
+    ask("costs", **options)
 
 
 @audit.command()
 @click.argument("record")
+@with_filter
+@NAMES
 @with_ledger
-def document(record: str, ledger: Path, fmt: str) -> int:
+def document(record: str, ledger: Path, **options: Any) -> int:
     """The history of one record. RECORD is a record id, the beginning of one, or a source name as `waybill scan` prints it."""
-    from sinks.ledger.audit import document as history  # noqa: PLC0415
-    from sinks.ledger.audit import records_named  # noqa: PLC0415
+    from sinks.ledger.audit import records_named  # noqa: PLC0415 - heavy; `--help` must stay instant
 
     record_ids = records_named(ledger, record)
     if len(record_ids) > 1:
@@ -98,5 +72,57 @@ def document(record: str, ledger: Path, fmt: str) -> int:
     if not record_ids:
         click.echo(f"waybill: the ledger {ledger} knows no such record", err=True)
         return 1
-    answer("document", history(ledger, record_ids[0]), ledger, fmt)
+    ask("document", ledger=ledger, record_id=record_ids[0], **options)
     return 0
+
+
+@audit.command()
+@click.option("--output", type=click.Path(path_type=Path), required=True, help="The folder to make; nothing is overwritten.")
+@NAMES
+@LEDGER
+def export(output: Path, ledger: Path, *, names: bool) -> None:
+    """Copy the whole ledger for an outside auditor: sealed files, views, and how to open and verify them. No keys."""
+    from sinks.ledger.audit_export import export as copy  # noqa: PLC0415 - heavy; `--help` must stay instant
+
+    copied = copy(ledger, output, now=datetime.now(UTC), names=names)
+    click.echo(
+        f"{copied.entries} entries, as of segment {copied.segment}, in {copied.path}; its README.md says how to open and verify them"
+    )
+
+
+@audit.command()
+@click.option("--deep", is_flag=True, help="Recompute every entry's leaf, not the files' digests alone.")
+@click.option(
+    "--key", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="The pinned key, as `waybill ledger key` prints it."
+)
+@click.option(
+    "--anchor", type=click.Path(path_type=Path, exists=True, file_okay=False), multiple=True, help="A folder of anchored checkpoints."
+)
+@click.option(
+    "--ledger",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    default=DEFAULT_LEDGER,
+    show_default=True,
+    help="The ledger folder.",
+)
+def verify(ledger: Path, key: Path | None, anchor: tuple[Path, ...], *, deep: bool) -> int:
+    """Whether the ledger is what was signed. Exit code 0: intact; 1: not, with the first entry that is wrong, and why."""
+    from sinks.ledger.signing import verifier_keys  # noqa: PLC0415
+    from sinks.ledger.verify import verify as check  # noqa: PLC0415
+
+    pinned = verifier_keys(key.read_text(encoding="utf-8")) if key else []
+    verdict = check(ledger, deep=deep, pinned=pinned, anchors=anchor)
+    if verdict.temporaries:
+        click.echo(f"{verdict.temporaries} unfinished commits are ignored")
+    if verdict.fault:
+        click.echo(f"NOT INTACT, entry {verdict.fault.seq}: {verdict.fault.reason}")
+        return 1
+    what = "every entry recomputed" if deep else "files and signatures; `--deep` recomputes every entry"
+    click.echo(f"intact: {verdict.entries} entries in {verdict.segments} segments ({what})")
+    click.echo(f"signed by {verdict.keys[-1]}" if verdict.pinned else f"self-consistent, key not pinned: signed by {verdict.keys[-1]}")
+    return 0
+
+
+audit.add_command(lookback)
+audit.add_command(sample)
+audit.add_command(review)

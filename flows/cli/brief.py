@@ -1,12 +1,11 @@
-"""What a person is shown of a ledger's answer: the columns that tell the story, ids cut short, sources by name.
+"""What a person is shown of a ledger's answer: the columns that tell the story, ids cut short, sources by name where that is asked for.
 
-`--format json`, `csv` and `parquet` give every column in full. Names are shown to those who may read the ledger's `sources/`.
+`--format json`, `csv` and `parquet` give every column in full.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 RECORD_DIGITS = 9
@@ -14,26 +13,27 @@ RECORD_DIGITS = 9
 ID_DIGITS = 8
 
 COLUMNS: Mapping[str, tuple[str, ...]] = {
-    "egress": ("day", "record", "source", "classes", "endpoint", "rule", "clearance", "hand_over"),
+    "egress": ("at", "record", "source", "classes", "endpoint", "bytes", "intent", "rule", "policy", "hand_over"),
     "held": ("day", "record", "source", "classes", "reason", "endpoint", "still_held"),
     "held now": ("since", "record", "source", "classes", "reason", "endpoint"),
     "document": ("time", "event", "what", "actor"),
 }
 
-SPARE = ("clearance", "rule", "endpoint")
+SPARE = ("intent", "policy", "rule", "bytes", "endpoint")
+"""What is dropped where it is narrow, in this order."""
 
 
-def brief(question: str, table: Any, ledger: Path) -> Any:
-    """The table as a person reads it; an answer that is short already stays as it is."""
+def brief(question: str, table: Any, names: Mapping[str, Any]) -> Any:
+    """The table as a person reads it; an answer that is short already stays as it is. names: of records, by id."""
     if question not in COLUMNS:
         return table
     import pyarrow as pa  # noqa: PLC0415 - heavy; `--help` must stay instant
 
-    from sinks.ledger.sources import readable_names  # noqa: PLC0415
-
-    names = readable_names(ledger, {record for record in table["record_id"].to_pylist() if record})
     rows = [_row(entry, names) for entry in table.to_pylist()]
-    return pa.table({column: [row[column] for row in rows] for column in COLUMNS[question]})
+    columns = [column for column in COLUMNS[question] if column != "source" or names]
+    return pa.table(
+        {column: pa.array([row[column] for row in rows], pa.int64() if column == "bytes" else pa.string()) for column in columns}
+    )
 
 
 def _row(entry: Mapping[str, Any], names: Mapping[str, Any]) -> dict[str, Any]:
@@ -42,13 +42,16 @@ def _row(entry: Mapping[str, Any], names: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "day": str(entry["day"]) if "day" in entry else None,
         "since": f"{moment:%Y-%m-%d %H:%M}" if moment else None,
+        "at": f"{moment:%Y-%m-%d %H:%M}" if moment else None,
         "time": f"{moment:%Y-%m-%d %H:%M:%S}" if moment else None,
         "record": _cut(entry["record_id"], RECORD_DIGITS),
         "source": None if name is None else name.source + (f" #{name.source_id}" if name.source_id else ""),
         "classes": classes_of(entry),
         "endpoint": entry.get("endpoint"),
         "rule": entry.get("rule"),
-        "clearance": _cut(entry.get("clearance_id"), ID_DIGITS),
+        "bytes": entry.get("payload_bytes"),
+        "intent": _cut(entry.get("intent_id"), ID_DIGITS),
+        "policy": _cut(entry.get("policy_hash"), ID_DIGITS),
         "hand_over": entry.get("hand_over"),
         "reason": entry.get("reason"),
         "still_held": None if entry.get("still_held") is None else "yes" if entry["still_held"] else "no",

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
-from flows.cli.audit import answer, with_ledger
+from flows.cli.question import answer, with_ledger
 
 
 @click.group()
@@ -18,11 +19,12 @@ def held() -> None:
 @held.command("list")
 @click.option("--reason", help="Only this reason code.")
 @with_ledger
-def list_held(reason: str | None, ledger: Path, fmt: str) -> None:
+def list_held(reason: str | None, ledger: Path, fmt: str, output: Path | None) -> None:
     """Every record that is held now, and why."""
     from flows.holding import held_now  # noqa: PLC0415 - heavy; `--help` must stay instant
 
-    answer("held now", held_now(ledger, reason=reason), ledger, fmt)
+    names = fmt == "table" and os.access(ledger / "sources", os.R_OK)  # an operator wants to know what to look at
+    answer("held now", held_now(ledger, reason=reason), ledger, fmt, names=names, output=output)
 
 
 @held.command()

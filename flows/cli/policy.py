@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from flows.cli.policy_diff import diff
+
 
 @click.group()
 def policy() -> None:
@@ -68,3 +70,6 @@ def test(path: Path | None, cases: Path | None) -> int:
 
 def _words(names: object) -> str:
     return ", ".join(sorted(str(name) for name in names)) or "held"  # type: ignore[attr-defined]
+
+
+policy.add_command(diff)

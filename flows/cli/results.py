@@ -29,4 +29,5 @@ def export(job: str, target: Path, out: str | None, run_id: str | None) -> None:
     loaded = load_job(Path(job), out=Path(out) if out else None)
     current = current_results(loaded.ledger.path, run_id=run_id, job=None if run_id else loaded.name)
     rows = export_current(current, loaded.output, target, ExportFormat(kind))
-    click.echo(f"{rows} rows in {target}")
+    purged = current["status"].to_pylist().count("purged")
+    click.echo(f"{rows} rows in {target}" + (f", {purged} of them purged by retention" if purged else ""))

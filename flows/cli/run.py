@@ -19,7 +19,7 @@ EXIT_HELD = 3
 @click.option("--no-wait", is_flag=True, help="Do not wait for cloud batches: `waybill collect` fetches them later (exit 4).")
 @click.option("--reprocess", is_flag=True, help="Process unchanged documents again, in a new run.")
 @click.option(
-    "--scan-processes", type=click.IntRange(1, 256), help="Scan in so many processes; by default one a core, none for a small run."
+    "--scan-processes", type=click.IntRange(1, 256), help="Scan in so many processes; by default one a core, and one for a small run."
 )
 @click.option("--fail-on-held", is_flag=True, help="Exit 3 when any record is held.")
 @click.option("--date", help="The logical date, YYYY-MM-DD, UTC; today when absent. A run is a job on a date.")

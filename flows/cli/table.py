@@ -12,6 +12,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "results": ("flows.cli.results:results", "one current row per document, as one file"),
     "audit": ("flows.cli.audit:audit", "ask the ledger: summary, egress, one document, held, costs"),
     "ledger": ("flows.cli.ledger:ledger", "move a ledger's views to its present place"),
+    "override": ("flows.cli.override:override", "raise a record's class, or lower it with an approval"),
+    "purge": ("flows.cli.purge:purge", "delete what is past its retention, but for legal holds"),
     "policy": ("flows.cli.policy:policy", "check a policy, or run its cases"),
     "detectors": ("flows.cli.detectors:detectors", "list the detectors, or test one on its examples"),
     "doctor": ("flows.cli.doctor:doctor", "what is installed, reachable, misconfigured"),

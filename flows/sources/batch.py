@@ -9,12 +9,13 @@ Invariants kept here:
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from detectors.document import ReadProblem
-from flows.job import Job
+from flows.errors import JobError
+from flows.job import Job, Source
 from flows.sources.opening import CannotReadError
 from flows.sources.table import SPAN_BYTES, BrokenTableError, Span
 from flows.sources.tables import is_table, open_table
@@ -61,12 +62,15 @@ class Batch:
         return sum(piece.entries for piece in self.pieces)
 
 
-def list_batches(job: Job, *, limit: int | None = None) -> Iterator[Batch]:
-    """All batches of the job, in order. `limit` (default: the job's) counts files and table rows; an e-mail counts once."""
-    most = limit or job.limit
+def list_batches(job: Job, *, limit: int | None = None, only: Callable[[str], bool] | None = None) -> Iterator[Batch]:
+    """All batches of the job, in order. `limit` (default: the job's) counts files and table rows; an e-mail counts once.
+
+    only: read just these files again, however many, and whether or not the job still includes them.
+    """
+    most = None if only else limit or job.limit
     ordinal, weight = 0, 0
     pieces: list[Piece] = []
-    for piece in _limited(_pieces(job), most):
+    for piece in _limited(_pieces(job, only), most):
         full = sum(found.entries for found in pieces) + piece.entries > job.batch_size or weight + piece.weight > BATCH_BYTES
         if pieces and full:
             yield Batch(ordinal=ordinal, pieces=tuple(pieces))
@@ -77,15 +81,19 @@ def list_batches(job: Job, *, limit: int | None = None) -> Iterator[Batch]:
         yield Batch(ordinal=ordinal, pieces=tuple(pieces))
 
 
-def _pieces(job: Job) -> Iterator[Piece]:
-    for path in list_files(job.source):
+def _pieces(job: Job, only: Callable[[str], bool] | None) -> Iterator[Piece]:
+    for path in list_files(job.source) if only is None else _those(job.source, only):
         if is_table(path):
-            yield from _table_pieces(job, path)
+            yield from _table_pieces(job, path, again=only is not None)
         else:
             yield Piece(path=path, size=_stat(job.source.root / path)[1])
 
 
-def _table_pieces(job: Job, path: str) -> Iterator[Piece]:
+def _those(source: Source, only: Callable[[str], bool]) -> Iterator[str]:
+    return filter(only, list_files(source.model_copy(update={"include": ("**",), "exclude": ()})))
+
+
+def _table_pieces(job: Job, path: str, *, again: bool) -> Iterator[Piece]:
     try:
         with open_table(job.source, path) as table:
             inode, size = _stat(job.source.root / path)
@@ -93,6 +101,10 @@ def _table_pieces(job: Job, path: str) -> Iterator[Piece]:
                 yield Piece(path=path, span=span, inode=inode, size=size)
     except (CannotReadError, BrokenTableError) as error:
         yield Piece(path=path, problem=error.problem)
+    except JobError:
+        if not again:
+            raise
+        yield Piece(path=path, problem=ReadProblem.CORRUPT)  # it had the columns once: the table that was read then is gone
 
 
 def _limited(pieces: Iterator[Piece], most: int | None) -> Iterator[Piece]:

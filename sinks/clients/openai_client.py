@@ -1,9 +1,7 @@
 """The official OpenAI SDK, held to what the endpoint registry says: Files + Batches, and nothing from the environment.
 
 Invariants kept here:
-- URL, proxy, CA file and key come from the registry entry and the secret passed in. The SDK also reads OPENAI_BASE_URL,
-  OPENAI_ORG_ID, OPENAI_PROJECT_ID, OPENAI_ADMIN_KEY, OPENAI_CUSTOM_HEADERS, and its HTTP library the proxy, CA and .netrc
-  variables: none of them takes effect (invariant 8).
+- Nothing comes from the environment (invariant 8): the connection is `sinks/clients/connection.py`'s.
 - One call sends one request. With its default of two retries the SDK sends up to three creates, without any idempotency key,
   when a connection drops after the provider has taken the first: three jobs, each paid. Retries are off for every call.
 - Foreign exceptions end here: they quote response bodies (invariant 5).
@@ -13,25 +11,15 @@ from __future__ import annotations
 
 import logging
 import re
-import ssl
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import IO, Any, TypeVar
-from urllib.parse import urlsplit
 
-from policies.model import Endpoint, Lane
+from sinks.clients.connection import NO_KEY, OpenAIOptions, http_client
 from sinks.errors import AmbiguousError, EndpointError, RejectedError
 
-EMULATOR = "emulator"
-NO_KEY = "none"
 PAGE_SIZE = 100
 _DOWNLOAD_CHUNK = 1 << 16
-
-# Which headers may go out. An allow-list, because OPENAI_CUSTOM_HEADERS and the SDK's account variables add headers of any name.
-# x-stainless-raw-response never matters to a server: the SDK reads it back from the request to know that it streams.
-_HEADERS = frozenset(
-    {"accept", "accept-encoding", "connection", "content-type", "content-length", "transfer-encoding", "x-stainless-raw-response"}
-)
 
 # A refusal at the door. 408, 409 and 429 are not among them: a proxy in between may say them after the provider has accepted.
 _UNDECIDED_STATUS = frozenset({408, 409, 429})
@@ -42,44 +30,6 @@ _STATE = re.compile(r"[A-Za-z_-]{1,40}")
 UNKNOWN_STATE = "unknown"
 
 Answer = TypeVar("Answer")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OpenAIOptions:
-    """How one endpoint is reached. timeout_s: for one read or write, not for a whole transfer. local_networks: see `resolve`."""
-
-    name: str
-    base_url: str
-    api_key: str = field(repr=False)
-    proxy: str = field(default="", repr=False)  # may carry a password
-    ca_file: str = ""
-    timeout_s: float = 60.0
-    local: bool = False
-    local_networks: str = ""
-
-    @classmethod
-    def of(cls, endpoint: Endpoint, api_key: str) -> OpenAIOptions:
-        """The options of a registry entry. A local endpoint and the emulator must be local; any other must use TLS."""
-        local = endpoint.lane is Lane.LOCAL or endpoint.provider == EMULATOR
-        scheme = urlsplit(endpoint.base_url).scheme
-        if scheme not in ({"http", "https"} if local else {"https"}):
-            msg = (
-                f"endpoint {endpoint.name}: base_url must be an {'http(s)' if local else 'https'} URL; correct it in the endpoint registry"
-            )
-            raise EndpointError(msg)
-        if local and endpoint.proxy:
-            msg = f"endpoint {endpoint.name}: a local endpoint cannot be reached through a proxy; remove proxy from its registry entry"
-            raise EndpointError(msg)
-        return cls(
-            name=endpoint.name,
-            base_url=endpoint.base_url,
-            api_key=api_key,
-            proxy=endpoint.proxy,
-            ca_file=endpoint.ca_file,
-            timeout_s=float(endpoint.settings.get("timeout_s", 60.0)),
-            local=local,
-            local_networks=str(endpoint.settings.get("local_networks", "")),
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +60,7 @@ class OpenAIBatches:
         self._client = openai.OpenAI(
             api_key=options.api_key or NO_KEY,  # an empty key would let the SDK look for one in the environment
             base_url=options.base_url,
-            http_client=_http_client(options),
+            http_client=http_client(options),
             max_retries=0,
             timeout=options.timeout_s,
         )
@@ -224,35 +174,6 @@ class OpenAIBatches:
             )
         reason = f"HTTP {status}" if status else type(error).__name__
         return EndpointError(f"endpoint {self.name}: no usable answer to {what!r} ({reason}); run again when it is reachable")
-
-
-def _http_client(options: OpenAIOptions) -> Any:
-    """An HTTP client that ignores the environment, follows no redirect, and sends only to the registry's origin."""
-    import httpx2  # noqa: PLC0415 - the SDK's own HTTP library
-
-    from sinks.clients.resolve import LocalTransport, networks  # noqa: PLC0415
-
-    origin = httpx2.URL(options.base_url)
-    ours = {"host": origin.netloc.decode(), "user-agent": "waybill", "authorization": f"Bearer {options.api_key or NO_KEY}"}
-
-    def guard(request: httpx2.Request) -> None:
-        if (request.url.scheme, request.url.host, request.url.port) != (origin.scheme, origin.host, origin.port):
-            msg = f"endpoint {options.name}: a request to another origin was stopped; report this"
-            raise EndpointError(msg)
-        for name in list(request.headers):
-            if name not in _HEADERS:
-                del request.headers[name]
-        request.headers.update(ours)
-
-    verify: ssl.SSLContext | bool = ssl.create_default_context(cafile=options.ca_file) if options.ca_file else True
-    transport: httpx2.BaseTransport
-    if options.local:
-        transport = LocalTransport(allowed=networks(options.local_networks), verify=verify)
-    else:
-        transport = httpx2.HTTPTransport(verify=verify, trust_env=False, proxy=options.proxy or None, retries=0)
-    return httpx2.Client(
-        transport=transport, trust_env=False, follow_redirects=False, timeout=options.timeout_s, event_hooks={"request": [guard]}
-    )
 
 
 def _never_connected(error: BaseException) -> bool:

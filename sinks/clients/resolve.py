@@ -17,6 +17,10 @@ from sinks.errors import EndpointError
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+# Not `is_private` of ipaddress: it looks at a network's first and last address, and so takes 0.0.0.0/0 for private.
+PRIVATE: Sequence[Network] = tuple(
+    ipaddress.ip_network(one) for one in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "127.0.0.0/8", "fc00::/7", "fe80::/10", "::1")
+)
 Lookup = Callable[[str, int], Sequence[str]]
 """Name and port to the addresses of a name, in the resolver's order."""
 
@@ -27,12 +31,21 @@ def system_lookup(host: str, port: int) -> list[str]:
 
 
 def networks(allowed: str) -> tuple[Network, ...]:
-    """The networks of an allow-list setting: addresses and CIDR ranges separated by commas. An empty setting allows loopback only."""
+    """The networks of an allow-list setting: private addresses and CIDR ranges, separated by commas. An empty one allows loopback only.
+
+    Raises EndpointError for a network that is not wholly private: a list that may hold the Internet would make any server local.
+    """
     try:
-        return tuple(ipaddress.ip_network(entry.strip()) for entry in allowed.split(",") if entry.strip())
+        found = tuple(ipaddress.ip_network(entry.strip()) for entry in allowed.split(",") if entry.strip())
     except ValueError as error:
         msg = f"local_networks: expected addresses or CIDR ranges separated by commas ({error}); correct the endpoint registry"
         raise EndpointError(msg) from None
+    for network in found:
+        if not any(network.version == one.version and network.subnet_of(one) for one in PRIVATE):  # type: ignore[arg-type]  # of one version
+            private = ", ".join(str(one) for one in PRIVATE)
+            msg = f"local_networks: expected private networks (within {private}), found {network}; correct the endpoint registry"
+            raise EndpointError(msg)
+    return found
 
 
 def is_local(address: str, allowed: Sequence[Network] = ()) -> bool:

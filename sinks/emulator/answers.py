@@ -12,7 +12,7 @@ from sinks.emulator.wire import CHAT_URL, Tree, error_body
 from sinks.extraction import engine
 from sinks.extraction.units import count_tokens
 
-FINGERPRINT = f"fp_waybill_emulator_{engine.VERSION}"
+FINGERPRINT = f"emulator-{engine.VERSION}"
 DEFAULT_MAX_TOKENS = 512
 MAX_CUSTOM_ID = 64
 EXPIRED = ("batch_expired", "This request could not be executed before the completion window expired.")

@@ -22,7 +22,7 @@ from sinks import durable
 from sinks.egress import redeem
 from sinks.errors import EndpointError, RejectedError
 from sinks.lanes.spool_results import decode_results, encode_result
-from sinks.request import Message, Prompt, TaskKind
+from sinks.request import Message, Prompt, TaskKind, spoken
 from sinks.shard import ClearedShard, JobStatus, LaneResult
 
 _ROWS_PER_TASK = 16
@@ -41,7 +41,7 @@ class ExtractiveLane:
             "model": endpoint.model,
             "schema": prompt.schema if prompt.kind is TaskKind.EXTRACT else None,
             "max_tokens": prompt.max_tokens,
-            "parts": {part.slot: part.text for message in messages for part in message.parts if part.slot is not None},
+            "parts": {part.slot: part.text for message in spoken(messages) for part in message.parts if part.slot is not None},
         }
 
     def row(self, row_id: str, body: dict[str, Any], endpoint: Endpoint) -> dict[str, Any]:  # noqa: ARG002 - the protocol's signature

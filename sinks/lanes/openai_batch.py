@@ -21,7 +21,7 @@ from sinks.clients.openai_client import BatchJob, OpenAIBatches
 from sinks.egress import redeem
 from sinks.errors import EndpointError, RejectedError
 from sinks.lanes.openai_rows import read_rows
-from sinks.request import Message, Prompt, TaskKind
+from sinks.request import Message, Prompt, TaskKind, spoken
 from sinks.shard import ClearedShard, JobStatus, LaneResult
 
 URL = "/v1/chat/completions"
@@ -38,10 +38,11 @@ class OpenAIBatchOptions:
     """How the lane asks for a batch.
 
     expires_after_s: when the provider deletes input and output (0: its own default, commonly 30 days); ingest deletes them
-    earlier. spool: the folder, mode 0700, for downloads.
+    earlier. spool: the folder, mode 0700, for downloads. model: the endpoint's; what the provider calls it is kept only if it begins so.
     """
 
     spool: Path
+    model: str = ""
     expires_after_s: int = 3 * 24 * 3600
 
 
@@ -58,7 +59,8 @@ class OpenAIBatchLane:
         body: dict[str, Any] = {
             "model": endpoint.model,
             "messages": [
-                {"role": message.role, "content": [{"type": "text", "text": part.text} for part in message.parts]} for message in messages
+                {"role": message.role, "content": [{"type": "text", "text": part.text} for part in message.parts]}
+                for message in spoken(messages)
             ],
             limit: prompt.max_tokens,
             "temperature": prompt.temperature,
@@ -126,7 +128,7 @@ class OpenAIBatchLane:
             with tempfile.TemporaryFile(dir=self._options.spool) as download:
                 self._client.download(file_id, download)
                 download.seek(0)
-                yield from read_rows(download)
+                yield from read_rows(download, asked=self._options.model)
 
     def discard(self, provider_job_id: str) -> Sequence[str]:
         """Delete input, output and error file. The batch object itself, which holds no content, cannot be deleted."""

@@ -11,6 +11,7 @@ import codecs
 import json
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from sinks.shard import LaneResult
@@ -26,7 +27,7 @@ _KNOWN_ERRORS = {
     "server_error": "provider_unavailable",
     "content_filter": "content_filter",
     "content_policy_violation": "content_filter",
-    "context_length_exceeded": "context_length",
+    "context_length_exceeded": "prompt_too_long",
 }
 _MOST_TOKENS = 10**12  # more is no count, and does not fit the ledger
 _TOO_MANY_REQUESTS = 429
@@ -37,20 +38,28 @@ _CLIENT_ERROR = 400
 # Reasons of the API itself, and those that servers with the same API add.
 _FINISHES = frozenset({"stop", "length", "content_filter", "tool_calls", "function_call", "eos", "eos_token", "end_turn", "stop_sequence"})
 
-# What a server says of itself goes into the ledger, so it must look like a name: a server may say anything, the text it was sent included.
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/@+-]{0,99}")
+# What a server says of itself goes into the ledger, and a server may say anything, the text it was sent included. So a model is the one
+# that was asked for, with the date or number of its version at the most, and a fingerprint is a number too: hexadecimal, llama.cpp's
+# build, or an engine's version.
+_VERSION = re.compile(r"(?:-latest|-preview|[-@:](?:\d{3,4}|20\d{6}|20\d\d-[01]\d-[0-3]\d)(?:-preview)?)?")
+_FINGERPRINT = re.compile(
+    r"fp_[0-9a-f]{4,64}|fp_ollama|b\d{1,6}-[0-9a-f]{4,40}|(?:emulator|llamacpp|ollama|sglang|tgi|vllm)[-.]?v?\d{1,4}(?:\.\d{1,4}){0,3}"
+)
 
 
-def read_rows(lines: Iterable[bytes]) -> Iterator[LaneResult]:
-    """One result per line, split at newlines only (text may hold U+2028). A line without a readable id has an empty row id."""
+def read_rows(lines: Iterable[bytes], *, asked: str = "") -> Iterator[LaneResult]:
+    """One result per line, split at newlines only (text may hold U+2028). A line without a readable id has an empty row id.
+
+    asked: the model that the rows ask for. A server's own word for it is kept if it begins with this one; without it, none is.
+    """
     for number, raw in enumerate(lines):
         line = (raw.removeprefix(codecs.BOM_UTF8) if number == 0 else raw).strip(b" \t\r\n")
         if line:
-            yield read_row(line)
+            yield read_row(line, asked=asked)
 
 
-def read_row(line: bytes) -> LaneResult:
-    """The result of one line."""
+def read_row(line: bytes, *, asked: str = "") -> LaneResult:
+    """The result of one line. asked: as in `read_rows`."""
     try:
         tree = json.loads(line)
     except (ValueError, RecursionError):  # UnicodeDecodeError is a ValueError
@@ -59,10 +68,16 @@ def read_row(line: bytes) -> LaneResult:
     if not isinstance(row_id, str):
         return LaneResult(row_id="", error_code=TORN_LINE)
     response = _mapping(tree.get("response"))
-    body = _body(response.get("body"))
     if tree.get("error"):
-        return _failed(row_id, _error_code(_mapping(tree["error"])), body)
-    status = response.get("status_code")
+        result = _failed(row_id, _error_code(_mapping(tree["error"])), _body(response.get("body")))
+    else:
+        result = read_response(row_id, response.get("status_code"), response.get("body"))
+    return replace(result, model=_model(_body(response.get("body")).get("model"), asked))
+
+
+def read_response(row_id: str, status: object, tree: object) -> LaneResult:
+    """The result of one chat completion: its HTTP status, where there was one, and its body. It has no model: who asks knows it."""
+    body = _body(tree)
     if isinstance(status, int) and status >= _CLIENT_ERROR:
         return _failed(row_id, _status_code(status, _mapping(body.get("error"))), body)
     if body.get("error"):  # a 200 row with an error inside
@@ -92,8 +107,7 @@ def _answered(row_id: str, body: dict[str, Any]) -> LaneResult:
         row_id=row_id,
         output=output,
         finish_reason=finish,
-        model=_name(body.get("model")),
-        revision=_name(body.get("system_fingerprint")),
+        revision=_fingerprint(body.get("system_fingerprint")),
         tokens_in=tokens_in,
         tokens_out=tokens_out,
     )
@@ -106,7 +120,6 @@ def _failed(row_id: str, code: str, body: dict[str, Any], finish: str | None = N
         row_id=row_id,
         error_code=code,
         finish_reason=finish,
-        model=_name(body.get("model")),
         tokens_in=tokens_in,
         tokens_out=tokens_out,
     )
@@ -122,7 +135,15 @@ def _status_code(status: int, error: dict[str, Any]) -> str:
     if status >= _SERVER_ERROR:
         return "provider_unavailable"
     known = _error_code(error)
+    if known == "provider_error" and _speaks_of_length(error):
+        return "prompt_too_long"
     return "bad_request" if known == "provider_error" else known
+
+
+def _speaks_of_length(error: dict[str, Any]) -> bool:
+    """Servers inside have no code for it: vLLM says it in the message, llama.cpp in the type. The words are looked at and not kept."""
+    words = f"{error.get('type')} {error.get('message')}".lower()
+    return any(sign in words for sign in ("context length", "context size", "context_size", "maximum context", "context window"))
 
 
 def _body(body: object) -> dict[str, Any]:
@@ -152,8 +173,14 @@ def _count(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MOST_TOKENS else None
 
 
-def _name(value: object) -> str | None:
-    return value if isinstance(value, str) and _NAME.fullmatch(value) else None
+def _model(value: object, asked: str) -> str | None:
+    """`gpt-4o-2024-08-06`, where `gpt-4o` was asked for."""
+    known = isinstance(value, str) and asked and value.startswith(asked) and _VERSION.fullmatch(value, len(asked))
+    return str(value) if known else None
+
+
+def _fingerprint(value: object) -> str | None:
+    return value if isinstance(value, str) and _FINGERPRINT.fullmatch(value) else None
 
 
 def _mapping(value: object) -> dict[str, Any]:

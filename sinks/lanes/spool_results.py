@@ -25,5 +25,12 @@ def decode_results(path: Path) -> Iterator[LaneResult]:
         for line in file:
             if not line.endswith(b"\n"):
                 return
-            values = json.loads(line)
-            yield LaneResult(**{name: values[name] for name in _NAMES if name in values})
+            yield decode_result(line)
+
+
+def decode_result(line: bytes) -> LaneResult:
+    """The result of one whole line."""
+    values = json.loads(line)
+    if values.get("chunks") is not None:
+        values["chunks"] = tuple((start, end) for start, end in values["chunks"])
+    return LaneResult(**{name: values[name] for name in _NAMES if name in values})

@@ -1,262 +1,190 @@
-"""The local lane over offline vLLM: a worker process per shard, rows and answers in the spool.
+"""The local lane over offline vLLM: long-lived workers, one for each replica; rows and answers in the spool.
 
 Invariants kept here:
-- Local means local (8): the model is a folder on this machine, the worker's environment is made here, without proxies, keys or
-  anything that asks a hub, and usage statistics are off.
-- A shard is answered once: the job's lock is held by its worker from its first moment to its last, whoever started it. A worker that was
-  killed is started again and goes on behind the last whole line.
-- No text in logs (5): the worker's log lies in the spool, mode 0600, at a level that shows no prompts.
+- Local means local (8): the model is a folder on this machine; the worker's environment is made by us (`vllm_process`), and with
+  `isolation: netns` it has no network interfaces or does not start.
+- A row is answered once: a worker holds the locks of its devices, whoever started it; who comes later waits for them and goes on from
+  the files. Killed at any moment, workers and we alike, nothing is lost and nothing answered twice.
+- No record can stop the others: one that kills the engine is found by running it alone, and becomes a failed row.
+- What cannot be answered because the engine cannot be had goes back; nothing is tried for ever (`vllm_replica`).
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import json
-import os
-import signal
-import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from policies.model import Endpoint
-from sinks import durable
 from sinks.egress import redeem
 from sinks.errors import EndpointError, RejectedError
-from sinks.lanes.spool_results import decode_results
-from sinks.request import Message, Prompt, TaskKind
+from sinks.lanes.vllm_batch import Row
+from sinks.lanes.vllm_fleet import CLOSE_S, Fleet, FleetPlan, LaneProgress
+from sinks.lanes.vllm_jobs import Job, delete_job, job_exists
+from sinks.lanes.vllm_locks import device_locks
+from sinks.lanes.vllm_settings import NETNS, read_settings
+from sinks.request import SALT_ROLE, Message, Prompt, TaskKind, spoken
 from sinks.shard import ClearedShard, JobStatus, LaneResult
 
-WORKER = Path(__file__).with_name("vllm_worker.py")
-MAX_STARTS = 4
-DEFAULT_WINDOW = 64
+ENGINE_UNAVAILABLE = "engine_unavailable"
+CANCELLED = "batch_cancelled"
 
-# Settings of an endpoint that go to the engine as they are.
-ENGINE_SETTINGS = (
-    "block_size",
-    "distributed_executor_backend",
-    "dtype",
-    "enable_prefix_caching",
-    "enforce_eager",
-    "gpu_memory_utilization",
-    "kv_cache_memory_bytes",
-    "max_model_len",
-    "max_num_seqs",
-    "quantization",
-    "tensor_parallel_size",
-)
-
-# Handed on from our own environment: where things are, and which device to use. No proxy, no token, no VLLM_LOGGING_LEVEL.
-_INHERITED = (
-    "PATH",
-    "HOME",
-    "LANG",
-    "LC_ALL",
-    "TMPDIR",
-    "LD_LIBRARY_PATH",
-    "CUDA_HOME",
-    "CUDA_VISIBLE_DEVICES",
-    "HF_HOME",
-    "XDG_CACHE_HOME",
-    "VLLM_CACHE_ROOT",
-)
-_QUIET = {
-    "VLLM_NO_USAGE_STATS": "1",
-    "DO_NOT_TRACK": "1",
-    "HF_HUB_OFFLINE": "1",
-    "TRANSFORMERS_OFFLINE": "1",
-    "VLLM_HOST_IP": "127.0.0.1",  # else it opens a UDP socket to a public address to learn its own
-    "VLLM_LOGGING_LEVEL": "INFO",  # DEBUG would show prompts
-}
-_CPU = {"VLLM_ENABLE_V1_MULTIPROCESSING": "0", "TORCHDYNAMO_DISABLE": "1", "VLLM_CPU_OMP_THREADS_BIND": "nobind"}
-_CPU_ENGINE: Mapping[str, bool | int | float | str] = {"distributed_executor_backend": "uni", "block_size": 32, "enforce_eager": True}
-
-# Workers that this process started, by the path of their lock: kept to be reaped, whichever lane object started them.
-_children: dict[Path, subprocess.Popen[bytes]] = {}
-
-_SUFFIXES = ("in.jsonl", "out.jsonl", "spec.json", "log", "lock", "starts")
+# `-P` keeps the folder of the worker's program off the front of the path, where a file named like a package would hide it.
+_RUN = "import sys, runpy; sys.path.append(sys.argv[1]); runpy.run_module('vllm_worker', run_name='__main__', alter_sys=True)"
+WORKER = ("-P", "-c", _RUN, str(Path(__file__).parent))
 
 
 class VllmOfflineLane:
-    """Offline vLLM.
+    """Offline vLLM. The endpoint's settings are those of `vllm_settings`; its `python` comes before the job's.
 
-    Endpoint settings: `model_path` (default: the model's name), `python` (default: the constructor's), `device` (`cpu`),
-    `lora_path`, `window` (rows in flight), and those of ENGINE_SETTINGS.
+    worker: arguments of that interpreter that run the worker, the path of its spec added. locks: the folder of the device locks.
     """
 
-    def __init__(self, spool: Path, python: Path) -> None:
-        self._spool, self._python = spool.absolute(), python
+    def __init__(self, spool: Path, python: Path, endpoint: Endpoint, *, worker: Sequence[str] = WORKER, locks: Path | None = None) -> None:
+        settings = read_settings(endpoint)
+        self._spool, self._endpoint = spool.absolute(), endpoint
+        self._fleet = Fleet(
+            FleetPlan(
+                endpoint=endpoint.name,
+                settings=settings,
+                spool=self._spool,
+                command=(settings.python or str(python), *worker),
+                locks=locks or device_locks(),
+            )
+        )
+        self.isolation = NETNS if settings.isolation == NETNS else ""
 
     def body(self, messages: Sequence[Message], prompt: Prompt, endpoint: Endpoint) -> dict[str, Any]:
         """A chat. Every part is a content element of its own, so that the gate can look at it alone; the worker joins them."""
-        return {
+        body: dict[str, Any] = {
             "model": endpoint.model,
-            "messages": [
-                {"role": message.role, "content": [{"type": "text", "text": part.text} for part in message.parts]} for message in messages
-            ],
+            "kind": prompt.kind.value,
+            "messages": [{"role": message.role, "content": _elements(message)} for message in spoken(messages)],
             "max_tokens": prompt.max_tokens,
             "temperature": prompt.temperature,
             "seed": prompt.seed,
             "schema": prompt.schema if prompt.kind is TaskKind.EXTRACT else None,
         }
+        salt = [element for message in messages if message.role == SALT_ROLE for element in _elements(message)]
+        return {**body, "cache_salt": salt} if salt else body
 
     def row(self, row_id: str, body: dict[str, Any], endpoint: Endpoint) -> dict[str, Any]:  # noqa: ARG002 - the protocol's signature
         """One line of the shard file."""
         return {"custom_id": row_id, "body": body}
 
     def hand_over(self, shard: ClearedShard) -> str:
-        """Put the checked rows into the spool and start the worker. The intent id is the job id."""
+        """Divide the checked rows between the replicas, put them into the spool, and tell the workers. The intent id is the job id."""
         redeem(shard)
-        job_id = shard.intent_id
+        if shard.endpoint != self._endpoint:
+            raise EndpointError(f"vllm_offline: this lane serves endpoint {self._endpoint.name!r} as it was when the night began")
+        self._attend()
+        if self._fleet.unavailable:
+            raise RejectedError(ENGINE_UNAVAILABLE)
+        # Split at newlines only: text may hold U+2028 and its like.
+        rows = [Row.of(line + b"\n") for line in shard.content.split(b"\n") if line]
         try:
-            self._spool.mkdir(mode=durable.PRIVATE_FOLDER, parents=True, exist_ok=True)
-            durable.replace(self._path(job_id, "in.jsonl"), shard.content, mode=durable.PRIVATE_FILE)
-            durable.replace(self._path(job_id, "spec.json"), self._spec(shard), mode=durable.PRIVATE_FILE)
-            self._start(job_id)
+            job = Job.create(self._spool, shard.intent_id, self._fleet.divide(rows))
         except OSError:
-            self._delete(job_id)
-            raise RejectedError("worker_unstartable") from None
-        return job_id
+            delete_job(self._spool, shard.intent_id)
+            raise RejectedError("spool_unwritable") from None
+        self._fleet.add(job)
+        with contextlib.suppress(EndpointError):  # the job exists: what is wrong now is for `poll` to say
+            self._attend()
+        return shard.intent_id
 
     def find(self, intent_id: str, digest: str, since: datetime) -> Sequence[str]:  # noqa: ARG002 - the protocol's signature
-        """The intent itself once its worker was about to be started: `poll` starts it again if it is not running."""
-        return [intent_id] if self._path(intent_id, "spec.json").exists() else []
+        """The intent itself once all of its rows are in the spool: `poll` sees to it that they are worked on."""
+        return [intent_id] if job_exists(self._spool, intent_id) else []
 
     def poll(self, provider_job_id: str) -> JobStatus:
-        """How far the worker is. One that died is started again, MAX_STARTS times in all."""
-        if not self._path(provider_job_id, "spec.json").exists():
+        """How far the workers are. One that died is started again; nothing is waited for."""
+        job = self._job(provider_job_id)
+        if job is None:
             return JobStatus(provider_job_id=provider_job_id, state="absent", ended=False)
-        results = self._results(provider_job_id)
-        total = len(self._row_ids(provider_job_id))
-        state = "completed" if len(results) == total else "running"
-        if state == "running" and not self._alive(provider_job_id):
-            if self._path(provider_job_id, "starts").stat().st_size < MAX_STARTS:
-                self._start(provider_job_id)
-            elif len(self._results(provider_job_id)) < total:
-                state = "failed"
-        failed = sum(result.error_code is not None for result in results.values())
+        self._attend()
+        ended, counts = self._fleet.is_over(job), job.counts
+        if job.cancelled:
+            state = "cancelled"
+        elif job.unanswered:
+            state = "failed" if ended else "running"
+        else:
+            state = "completed"
         return JobStatus(
             provider_job_id=provider_job_id,
             state=state,
-            ended=state != "running",
-            total=total,
-            completed=len(results) - failed,
-            failed=failed,
+            ended=ended,
+            total=job.rows,
+            completed=counts.done - counts.failed,
+            failed=counts.failed,
         )
 
     def collect(self, provider_job_id: str) -> Iterator[LaneResult]:
-        """The answers in the order of the rows; a row that no worker could finish is an error row."""
-        if not self._path(provider_job_id, "spec.json").exists():
+        """The answers, then the rows without one: they go back."""
+        job = self._job(provider_job_id)
+        if job is None:
             raise EndpointError(f"vllm_offline: job {provider_job_id} is not in the spool; its records need a new attempt")
-        results = self._results(provider_job_id)
-        for row_id in self._row_ids(provider_job_id):
-            yield results.get(row_id) or LaneResult(row_id=row_id, error_code="worker_crashed")
+        for share in job.shares:
+            answered: set[str] = set()
+            for result in share.results():
+                answered.add(result.row_id)
+                yield result
+            for row_id in sorted(share.ids - answered):
+                yield LaneResult(row_id=row_id, error_code=CANCELLED if job.cancelled else ENGINE_UNAVAILABLE)
 
     def discard(self, provider_job_id: str) -> Sequence[str]:
-        """Stop the worker, if there is one, and delete the job's files."""
-        self.cancel(provider_job_id)
-        return self._delete(provider_job_id)
+        """Delete the job's files. One that is not over is stopped before: no worker may write where nobody looks any more."""
+        job = self._job(provider_job_id)
+        if job is not None and not job.cancelled and job.unanswered:
+            self.cancel(provider_job_id)
+        self._fleet.forget(provider_job_id)
+        with self._files_usable():
+            return delete_job(self._spool, provider_job_id)
 
     def cancel(self, provider_job_id: str) -> None:
-        """Stop the worker."""
-        lock = self._path(provider_job_id, "lock")
-        if lock.exists() and self._alive(provider_job_id) and (pid := lock.read_text()).isdecimal():
-            # The lock is held, so the process that holds it, and no other, has this number.
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(int(pid), signal.SIGKILL)
-        if (child := _children.pop(lock, None)) is not None:
-            child.wait()
+        """Answer no more rows of this job."""
+        job = self._job(provider_job_id)
+        if job is not None:
+            with self._files_usable():
+                job.read()
+                job.cancelled = True
+                job.save()
+                self._fleet.stop(job)
 
-    def _spec(self, shard: ClearedShard) -> bytes:
-        """All that the worker has to know, but for the number of its lock."""
-        endpoint, settings, job_id = shard.endpoint, shard.endpoint.settings, shard.intent_id
-        defaults = _CPU_ENGINE if settings.get("device") == "cpu" else {}
-        spec = {
-            "model": endpoint.model,
-            "model_path": str(settings.get("model_path", endpoint.model)),
-            "lora_path": settings.get("lora_path"),
-            "python": str(settings.get("python", self._python)),
-            "device": settings.get("device", ""),
-            "window": int(settings.get("window", DEFAULT_WINDOW)),
-            "input": str(self._path(job_id, "in.jsonl")),
-            "output": str(self._path(job_id, "out.jsonl")),
-            "engine_lock": str(self._spool / "vllm-engine.lock"),
-            "engine": {
-                "seed": 0,
-                **({"enable_lora": True} if settings.get("lora_path") else {}),
-                **defaults,
-                **{name: settings[name] for name in ENGINE_SETTINGS if name in settings},
-            },
-        }
-        return json.dumps(spec).encode()
+    def close(self, *, patience_s: float = CLOSE_S) -> None:
+        """End idle workers, so that their devices are free; let the others finish what they were told. A later lane takes it in."""
+        self._fleet.close(patience_s=patience_s)
 
-    def _start(self, job_id: str) -> None:
-        """Start a worker that holds the job's lock from the beginning; do nothing when another one holds it."""
-        spec = json.loads(self._path(job_id, "spec.json").read_bytes())
-        lock = os.open(self._path(job_id, "lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, durable.PRIVATE_FILE)
+    def progress(self) -> LaneProgress:
+        """How far all of it is, as of the last look."""
+        return self._fleet.progress()
+
+    def _job(self, job_id: str) -> Job | None:
+        job = self._fleet.job(job_id)
+        if job is not None and job.exists:
+            return job
+        with self._files_usable():
+            job = Job.open(self._spool, job_id)
+        if job is not None:
+            self._fleet.add(job)
+        return job
+
+    def _attend(self) -> None:
+        with self._files_usable():
+            self._fleet.attend()
+
+    @contextlib.contextmanager
+    def _files_usable(self) -> Iterator[None]:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            durable.replace(self._path(job_id, "spec.json"), json.dumps({**spec, "lock_fd": lock}).encode(), mode=durable.PRIVATE_FILE)
-            with self._append(job_id, "starts") as starts:
-                starts.write(b".")
-            with self._append(job_id, "log") as log:
-                child = subprocess.Popen(  # noqa: S603 - the interpreter that the registry names, our own program
-                    [spec["python"], "-P", str(WORKER), str(self._path(job_id, "spec.json"))],
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    cwd=self._spool,
-                    env=worker_environment(spec["device"]),
-                    pass_fds=(lock,),
-                    start_new_session=True,  # an interrupt at the terminal ends the run, not the shard
-                )
-            os.ftruncate(lock, 0)
-            os.pwrite(lock, str(child.pid).encode(), 0)
-            _children[self._path(job_id, "lock")] = child
-        except BlockingIOError:
-            return
-        finally:
-            os.close(lock)
-
-    def _alive(self, job_id: str) -> bool:
-        """Whether some process holds the job's lock."""
-        path = self._path(job_id, "lock")
-        if (child := _children.get(path)) is not None and child.poll() is not None:
-            del _children[path]
-        lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, durable.PRIVATE_FILE)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        finally:
-            os.close(lock)
-        return False
-
-    def _results(self, job_id: str) -> dict[str, LaneResult]:
-        path = self._path(job_id, "out.jsonl")
-        return {result.row_id: result for result in decode_results(path)} if path.exists() else {}
-
-    def _row_ids(self, job_id: str) -> list[str]:
-        content = self._path(job_id, "in.jsonl").read_bytes()
-        return [json.loads(line)["custom_id"] for line in content.split(b"\n") if line]
-
-    def _append(self, job_id: str, suffix: str) -> Any:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-        return os.fdopen(os.open(self._path(job_id, suffix), flags, durable.PRIVATE_FILE), "ab")
-
-    def _delete(self, job_id: str) -> list[str]:
-        paths = [path for suffix in _SUFFIXES if (path := self._path(job_id, suffix)).exists()]
-        for path in paths:
-            path.unlink(missing_ok=True)
-        return [path.name for path in paths]
-
-    def _path(self, job_id: str, suffix: str) -> Path:
-        return self._spool / f"{job_id}.{suffix}"
+            yield
+        except OSError as error:
+            raise EndpointError(f"vllm_offline: {self._spool}: the spool or a device lock cannot be used ({error.strerror})") from None
 
 
-def worker_environment(device: str) -> dict[str, str]:
-    """The worker's whole environment."""
-    inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
-    return {**inherited, **_QUIET, **(_CPU if device == "cpu" else {})}
+def _elements(message: Message) -> list[dict[str, str]]:
+    """Constants by their text alone, record parts with the name of their slot."""
+    return [
+        {"type": "text", "text": part.text} if part.slot is None else {"type": "text", "text": part.text, "slot": part.slot}
+        for part in message.parts
+    ]

@@ -1,5 +1,6 @@
 """The answers behind `waybill audit`: Arrow tables, read from the segments, never content.
 
+Each has the columns of the view of its name (`summary`: class_destination_daily, `document`: entries), which `comments.sql` describes.
 Days are UTC; `since` is included, `until` is not. A class filter keeps a record that carries the class among others.
 """
 
@@ -100,10 +101,23 @@ def costs(ledger: Ledger | Path, wanted: AuditFilter = EVERYTHING) -> pa.Table:
     )
 
 
-def document(ledger: Ledger | Path, record_id: str) -> pa.Table:
-    """Everything the ledger says about one record, in order, with what happened to its hand-overs."""
-    with reading(ledger, ("document_history",)) as reader:
-        return reader.table("FROM document_history($record_id)", record_id=record_id)
+def document(ledger: Ledger | Path, record_id: str, wanted: AuditFilter = EVERYTHING) -> pa.Table:
+    """Everything the ledger says about one record, in order, with what happened to its hand-overs.
+
+    A class or an endpoint keeps the entries that state it.
+    """
+    return _chosen(
+        ledger,
+        ("document_history",),
+        """
+        SELECT * FROM document_history($record_id)
+        WHERE ($since IS NULL OR day >= $since) AND ($until IS NULL OR day < $until)
+          AND ($data_class IS NULL OR list_contains(data_classes, $data_class)) AND ($endpoint IS NULL OR endpoint = $endpoint)
+        ORDER BY seq
+        """,
+        wanted,
+        record_id=record_id,
+    )
 
 
 def records_named(ledger: Ledger | Path, name: str) -> list[str]:
@@ -123,6 +137,6 @@ def records_named(ledger: Ledger | Path, name: str) -> list[str]:
     return [str(record_id) for record_id in found["record_id"].to_pylist()]
 
 
-def _chosen(ledger: Ledger | Path, views: Sequence[str], query: str, wanted: AuditFilter) -> pa.Table:
+def _chosen(ledger: Ledger | Path, views: Sequence[str], query: str, wanted: AuditFilter, **more: str) -> pa.Table:
     with reading(ledger, views) as reader:
-        return reader.table(query, since=wanted.since, until=wanted.until, data_class=wanted.data_class, endpoint=wanted.endpoint)
+        return reader.table(query, since=wanted.since, until=wanted.until, data_class=wanted.data_class, endpoint=wanted.endpoint, **more)

@@ -34,9 +34,12 @@ class Event(StrEnum):
     OVERRIDDEN = "overridden"
     QUARANTINED = "quarantined"
     RESCANNED = "rescanned"
+    JUDGED = "judged"
     REVIEWED = "reviewed"
     LOOKBACK = "lookback"
     DELETED_REMOTE = "deleted_remote"
+    PURGED = "purged"
+    FORGOTTEN = "forgotten"
     KEY_ROTATED = "key_rotated"
     COMPACTED = "compacted"
     SCHEMA = "schema"
@@ -67,7 +70,7 @@ class Entry:
     logical_date: str | None = None
     template_hash: str | None = None
     policy_text: str | None = None
-    # decided
+    # decided; judged: data_classes, document_hmac
     data_classes: tuple[str, ...] | None = None
     partial: bool | None = None
     evidence: tuple[EvidenceCount, ...] | None = None
@@ -93,7 +96,7 @@ class Entry:
     shard_hmac: str | None = None  # keyed digest of the whole frozen file, on every `submitting` entry of the intent
     provider_job_id: str | None = None
     state: str | None = None
-    # completed, failed
+    # completed, failed; judged: the model and its digests
     result_file: str | None = None
     result_row: int | None = None
     result_digest: str | None = None
@@ -111,3 +114,4 @@ class Entry:
     before: str | None = None
     after: str | None = None
     expiry: datetime | None = None
+    approval: str | None = None  # overridden: who approved the lowering, and the signature

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,8 @@ class RecordFacts:
     """The latest decision and assignment of a record in a run, and all its clearances there.
 
     lanes, cloud_requires: as decided ("dpa=true"). decision_seq, assigned_*: None where there is none. last_event: the last thing that
-    happened to the record: a record that is completed or held since it was cleared is not to be sent.
+    happened to the record: a record that is completed or held since it was cleared is not to be sent. expiry: of an approval that the
+    decision rests on; then it permits nothing any more.
     """
 
     record_id: str
@@ -47,6 +49,7 @@ class RecordFacts:
     detectors_hash: str | None = None
     document_hmac: str | None = None
     family: str | None = None
+    expiry: datetime | None = None
     decision_seq: int | None = None
     assigned_endpoint: str | None = None
     assigned_lane: str | None = None
@@ -78,7 +81,7 @@ def gate_facts(ledger: Ledger | Path, run_id: str, record_ids: Sequence[str], *,
             SELECT record_id,
                    arg_max({data_classes: data_classes, partial: partial, lanes: lanes, cloud_requires: cloud_requires, rule: rule,
                             policy_hash: policy_hash, detectors_hash: detectors_hash, document_hmac: document_hmac, family: family,
-                            decision_seq: seq}, seq) FILTER (event = 'decided') AS decision,
+                            expiry: expiry, decision_seq: seq}, seq) FILTER (event = 'decided') AS decision,
                    arg_max({assigned_endpoint: endpoint, assigned_lane: lane, assigned_seq: seq}, seq)
                        FILTER (event = 'assigned') AS assignment,
                    arg_max(event, seq) AS last_event

@@ -16,7 +16,6 @@ import secrets
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -27,15 +26,12 @@ logger = logging.getLogger(__name__)
 
 SEGMENTS, ARCHIVE, ORPHANS, SOURCES = "segments", "archive", "orphans", "sources"
 
-# Footer keys. The checkpoint is the signed note of the tree as of this commit; segments without a tree have none.
-SCHEMA_KEY = b"waybill.schema_version"
-KEY_ID_KEY = b"waybill.key_id"
+# Footer keys that readers ask for; all of them are in `seal`.
 SEGMENT_KEY = b"waybill.segment"
 LAST_SEGMENT_KEY = b"waybill.last_segment"
 FIRST_SEQ_KEY = b"waybill.first_seq"
 LAST_SEQ_KEY = b"waybill.last_seq"
 TREE_SIZE_KEY = b"waybill.tree_size"
-CHECKPOINT_KEY = b"waybill.checkpoint"
 
 _NUMBERED = re.compile(r"(\d{8,})\.parquet")
 _TEMPORARY = re.compile(r"\.tmp-(?P<host>.+)-(?P<pid>\d+)-(?P<process>[0-9a-f]{8})-[0-9a-f]+")
@@ -64,10 +60,10 @@ def archived(ledger: Path) -> list[Path]:
     return sorted((ledger / ARCHIVE).glob("[0-9]*.parquet"))
 
 
-def footer(path: Path) -> dict[bytes, bytes]:
-    """The key-value metadata in a Parquet file's footer."""
+def footer(path: Path, data: bytes | None = None) -> dict[bytes, bytes]:
+    """The key-value metadata in a Parquet file's footer. `data`: the file's bytes, where they are at hand."""
     try:
-        metadata: dict[bytes, bytes] | None = pq.read_metadata(path).metadata
+        metadata: dict[bytes, bytes] | None = pq.read_metadata(path if data is None else pa.BufferReader(data)).metadata
     except pa.ArrowInvalid:
         raise LedgerUnavailableError(f"{path}: not a readable Parquet file; restore it from a copy and verify the ledger") from None
     return metadata or {}
@@ -167,8 +163,3 @@ def _is_running(pid: int) -> bool:
     except PermissionError:
         return True
     return True
-
-
-def footer_metadata(**values: Any) -> dict[bytes, bytes]:
-    """Footer entries from keyword values named as the keys are after `waybill.`."""
-    return {f"waybill.{name}".encode(): str(value).encode() for name, value in values.items()}

@@ -23,12 +23,16 @@ OTHERS = 0o007
 
 
 class Keys:
-    """The HMAC keys of one ledger. `key_id` is their fingerprint: it may be stored and shown, the key may not."""
+    """The HMAC keys of one ledger. `key_id` is their fingerprint: it may be stored and shown, the key may not.
 
-    __slots__ = ("_secret", "_subkeys", "key_id")
+    `folder`: where they came from, and where the signing key lies; None for keys that only ever hash.
+    """
 
-    def __init__(self, secret: bytes) -> None:
+    __slots__ = ("_secret", "_subkeys", "folder", "key_id")
+
+    def __init__(self, secret: bytes, folder: Path | None = None) -> None:
         self._secret = secret
+        self.folder = folder
         self._subkeys: dict[str, bytes] = {}
         self.key_id = self.hmac("key-id", b"")
 
@@ -50,7 +54,7 @@ class Keys:
                         "(a new key could not be compared with the digests already in the ledger)"
                     )
                 _create(path, file)
-            return cls(_read(file))
+            return cls(_read(file), path)
         except OSError as error:
             raise LedgerUnavailableError(f"{file}: the HMAC key cannot be read or created ({error.strerror}); check the folder") from error
 

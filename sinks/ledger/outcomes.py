@@ -19,8 +19,8 @@ _VIEWS = ("intents", "record_states", "runs")
 def current_results(ledger: Ledger | Path, *, run_id: str | None = None, job: str | None = None) -> pa.Table:
     """One row per document: its latest settled state in this run, or in any run of this job, and where its result row is.
 
-    Columns: record_id, run_id, status (completed, held, failed), result_file, result_row, result_digest, in order of record id. A document
-    that is still pending in its latest run shows what an earlier run gave.
+    Columns: record_id, run_id, status (completed, held, failed, or purged: retention deleted its row), result_file, result_row,
+    result_digest, in order of record id. A document that is still pending in its latest run shows what an earlier run gave.
     """
     with reading(ledger, _VIEWS, run_id=run_id) as reader:
         return reader.table(
@@ -29,10 +29,18 @@ def current_results(ledger: Ledger | Path, *, run_id: str | None = None, job: st
                 SELECT s.* FROM record_states s LEFT JOIN runs r ON r.run_id = s.run_id
                 WHERE s.state IN ('completed', 'failed', 'held', 'ambiguous') AND ($job IS NULL OR r.job = $job)
                 QUALIFY row_number() OVER (PARTITION BY s.record_id ORDER BY s.seq DESC) = 1
+            ), gone AS (
+                SELECT DISTINCT run_id, record_id, result_file FROM entries WHERE event = 'purged' AND result_file IS NOT NULL
             )
-            SELECT s.record_id, s.run_id, CASE s.state WHEN 'ambiguous' THEN 'held' ELSE s.state END AS status,
-                   e.result_file, e.result_row, e.result_digest
+            SELECT s.record_id, s.run_id,
+                   CASE WHEN g.result_file IS NOT NULL THEN 'purged' WHEN s.state = 'ambiguous' THEN 'held' ELSE s.state END AS status,
+                   CASE WHEN g.result_file IS NULL THEN e.result_file END AS result_file,
+                   CASE WHEN g.result_file IS NULL THEN e.result_row END AS result_row, e.result_digest
             FROM settled s LEFT JOIN entries e ON e.seq = s.seq AND s.state = 'completed'
+            LEFT JOIN gone g ON g.run_id = s.run_id
+                 AND CASE WHEN s.state = 'completed' THEN g.record_id = s.record_id AND g.result_file = e.result_file
+                          ELSE g.record_id IS NULL AND contains(g.result_file, CASE s.state WHEN 'failed' THEN '/failed/' ELSE '/held/' END)
+                     END
             ORDER BY s.record_id
             """,
             job=job,

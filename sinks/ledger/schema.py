@@ -20,7 +20,7 @@ import pyarrow as pa
 from sinks.errors import LedgerError
 from sinks.ledger.entry import Entry, EvidenceCount
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 ENTRY_ID_DIGITS = 16
 
 _TIME = pa.timestamp("us", tz="UTC")

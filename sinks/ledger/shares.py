@@ -7,7 +7,7 @@ The states of records are independent of each other: what is asked of one share 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +23,18 @@ ENTRIES_A_SHARE = 120_000
 
 def ask_by_share(ledger: Ledger | Path, needed: Sequence[str], query: str, *, run_id: str | None = None, **parameters: Any) -> pa.Table:
     """The answers of all shares, one after the other. The query must speak of each record alone, or give sums that its caller adds up."""
+    return pa.concat_tables(answers_by_share(ledger, needed, query, run_id=run_id, **parameters))
+
+
+def answers_by_share(
+    ledger: Ledger | Path, needed: Sequence[str], query: str, *, run_id: str | None = None, **parameters: Any
+) -> Iterator[pa.Table]:
+    """The same, each answer as it comes, for who needs only one at a time."""
     shares = max(1, math.ceil(_last_seq(folder_of(ledger)) / ENTRIES_A_SHARE))
-    answers = []
     for share in range(shares):
         with reading(ledger, needed, run_id=run_id, share=(share, shares)) as reader:
-            answers.append(reader.table(query, **parameters))
-    return pa.concat_tables(answers)
+            answer = reader.table(query, **parameters)
+        yield answer
 
 
 def _last_seq(folder: Path) -> int:

@@ -37,6 +37,9 @@ class SourceName:
     title: str | None = field(default=None, repr=False)
 
 
+FORGOTTEN = "(forgotten)"
+"""What a record is called once its name was erased; it is never named again."""
+
 MOST_FILES = 32
 """More files than this are merged when the ledger is opened."""
 
@@ -50,28 +53,36 @@ def prepare_sources(ledger: Path) -> None:
     folder.mkdir(mode=durable.PRIVATE_FOLDER, exist_ok=True)
     files.set_orphans_aside(ledger, folder)
     if not files.numbered(folder):
-        _link(folder, SOURCES_SCHEMA.empty_table())
+        append(folder, SOURCES_SCHEMA.empty_table())
     merge_files(ledger)
 
 
 def remember(ledger: Path, names: Sequence[SourceName]) -> int:
-    """Append the names that are new or changed; returns how many. Raises LedgerUnavailableError when they cannot be written."""
+    """Append the names that are new or changed; returns how many. A forgotten record stays forgotten.
+
+    Raises LedgerUnavailableError when they cannot be written.
+    """
     storable = [SourceName(**{column: _storable(getattr(name, column)) for column in _NAMES}) for name in names]
-    known = lookup(ledger, [name.record_id for name in storable])
-    fresh = [name for name in storable if known.get(name.record_id) != name]
-    if fresh:
-        columns = [pa.array([getattr(name, column) for name in fresh], pa.string()) for column in _NAMES]
-        try:
-            _link(ledger / files.SOURCES, pa.Table.from_arrays(columns, schema=SOURCES_SCHEMA))
-        except OSError as error:
-            raise LedgerUnavailableError(
-                f"{ledger}: the source names cannot be written ({error.strerror}); free the disk, run again"
-            ) from error
+    try:
+        with _locked(ledger, fcntl.LOCK_SH):
+            known = lookup(ledger, [name.record_id for name in storable])
+            fresh = [name for name in storable if known.get(name.record_id) != name and not _is_forgotten(known.get(name.record_id))]
+            if fresh:
+                columns = [pa.array([getattr(name, column) for name in fresh], pa.string()) for column in _NAMES]
+                append(ledger / files.SOURCES, pa.Table.from_arrays(columns, schema=SOURCES_SCHEMA))
+    except OSError as error:
+        raise LedgerUnavailableError(
+            f"{ledger}: the source names cannot be written ({error.strerror}); free the disk, run again"
+        ) from error
     return len(fresh)
 
 
+def _is_forgotten(name: SourceName | None) -> bool:
+    return name is not None and name.source == FORGOTTEN
+
+
 def lookup(ledger: Path, record_ids: Iterable[str]) -> dict[str, SourceName]:
-    """The names of these records; records that are unknown or forgotten are absent."""
+    """The names of these records; FORGOTTEN for those whose name was erased; records that are unknown are absent."""
     ids = sorted(set(record_ids))
     wanted, hashes = pa.array(ids, pa.string()), hashes_of(ids)
     found: dict[str, SourceName] = {}
@@ -79,7 +90,7 @@ def lookup(ledger: Path, record_ids: Iterable[str]) -> dict[str, SourceName]:
         # A file that is gone was merged into a later one, which is read as well.
         with contextlib.suppress(FileNotFoundError):
             if _may_name(path, hashes):
-                table = _read(path)
+                table = read(path)
                 hits = pc.is_in(table["record_id"], value_set=wanted)
                 found |= {row["record_id"]: SourceName(**row) for row in table.filter(hits).to_pylist()}
     return found
@@ -115,56 +126,54 @@ def find(ledger: Path, source: str) -> list[str]:
     found: set[str] = set()
     for _, path in files.numbered(ledger / files.SOURCES):
         with contextlib.suppress(FileNotFoundError):
-            table = _read(path)
+            table = read(path)
             found |= set(table.filter(pc.equal(table["source"], _storable(source)))["record_id"].to_pylist())
     # A record id is made from its source, so that a record never changes it.
     return sorted(found)
-
-
-def forget(ledger: Path, record_ids: Iterable[str]) -> int:
-    """Erase the names of these records from every file of the map; returns how many rows went."""
-    unwanted = pa.array(sorted(set(record_ids)), pa.string())
-    erased = 0
-    with _rewriting(ledger) as folder:
-        for _, path in files.numbered(folder):
-            table = _read(path)
-            kept = table.filter(pc.invert(pc.is_in(table["record_id"], value_set=unwanted)))
-            if kept.num_rows < table.num_rows:
-                durable.replace(path, _bytes(kept), mode=durable.PRIVATE_FILE)
-                erased += table.num_rows - kept.num_rows
-    return erased
 
 
 def merge_files(ledger: Path) -> None:
     """Make one file of many small ones; what the map says stays the same, also for who reads it meanwhile."""
     if len(files.numbered(ledger / files.SOURCES)) <= MOST_FILES:
         return
-    with _rewriting(ledger) as folder:
+    with rewriting(ledger) as folder:
         paths = [path for _, path in files.numbered(folder)]
-        table = pa.concat_tables([_read(path) for path in paths])
+        table = pa.concat_tables([read(path) for path in paths])
         last = dict(zip(table["record_id"].to_pylist(), range(table.num_rows), strict=True))
         merged = table.take(pa.array(last.values(), pa.int64()))
         # The newest file takes everything before any older one goes, so that a name is never missing.
-        durable.replace(paths[-1], _bytes(merged), mode=durable.PRIVATE_FILE)
+        rewrite(paths[-1], merged)
         for path in paths[:-1]:
             path.unlink()
 
 
 @contextlib.contextmanager
-def _rewriting(ledger: Path) -> Iterator[Path]:
-    """One process at a time rewrites files of the map: a merge must not bring back what is being forgotten. Appending needs no lock."""
-    folder = ledger / files.SOURCES
-    with (folder / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield folder
+def rewriting(ledger: Path) -> Iterator[Path]:
+    """One process at a time rewrites files of the map: a merge must not bring back what is being forgotten. Nobody appends meanwhile."""
+    with _locked(ledger, fcntl.LOCK_EX):
+        yield ledger / files.SOURCES
 
 
-def _read(path: Path) -> pa.Table:
+@contextlib.contextmanager
+def _locked(ledger: Path, kind: int) -> Iterator[None]:
+    with (ledger / files.SOURCES / ".lock").open("a") as lock:
+        fcntl.flock(lock, kind)
+        yield
+
+
+def read(path: Path) -> pa.Table:
+    """One file of the map."""
     with pq.ParquetFile(path) as file:
         return file.read()
 
 
-def _link(folder: Path, table: pa.Table) -> None:
+def rewrite(path: Path, table: pa.Table) -> None:
+    """Put these rows in the place of the file's own. Call within `rewriting`."""
+    durable.replace(path, _bytes(table), mode=durable.PRIVATE_FILE)
+
+
+def append(folder: Path, table: pa.Table) -> None:
+    """Add a file with these rows to the map."""
     data = _bytes(table)
     number = max((number for number, _ in files.numbered(folder)), default=-1) + 1
     while True:

@@ -24,12 +24,25 @@ STORAGE: dict[str, str | bool | int | float | list[str]] = {**CONFIG, "storage_c
 
 _STATEMENT = re.compile(r"^CREATE (?:VIEW|MACRO) (\w+).*?;$", re.MULTILINE | re.DOTALL)
 _TEMPLATE = Path(__file__).with_name("views.sql")
+_COMMENTS = Path(__file__).with_name("comments.sql")
 
 
-def views_script(ledger: Path, *, entries: str | None = None) -> str:
-    """The SQL that makes every view and macro over the files of this ledger. `entries`: the rows, where they are not all of them."""
-    sources = _parquet(ledger / files.SOURCES / "*.parquet", "filename = true, file_row_number = true")
-    return Template(_TEMPLATE.read_text(encoding="utf-8")).substitute(entries=entries or _all_entries(ledger), sources=sources)
+def views_script(ledger: Path, *, entries: str | None = None, root: Path | None = None) -> str:
+    """The SQL that makes every view and macro over the files of this ledger.
+
+    entries: the rows, where they are not all of them. root: the folder as the views name it, where that is not the ledger's own path.
+    """
+    named = ledger if root is None else root
+    return Template(_TEMPLATE.read_text(encoding="utf-8")).substitute(
+        entries=entries or _all_entries(ledger, named),
+        notes=_all_notes(ledger, named),
+        sources=_parquet(named / files.SOURCES / "*.parquet", "filename = true, file_row_number = true"),
+    )
+
+
+def whole_script(ledger: Path, *, root: Path | None = None) -> str:
+    """As `views_script`, and what each column says."""
+    return views_script(ledger, root=root) + "\n" + _COMMENTS.read_text(encoding="utf-8")
 
 
 def statements(script: str) -> dict[str, str]:
@@ -39,13 +52,13 @@ def statements(script: str) -> dict[str, str]:
 
 def refresh(ledger: Path) -> bool:
     """Bring `ledger.duckdb` and `views.sql` up to date; returns whether anything had to be written."""
-    script = views_script(ledger)
+    script = whole_script(ledger)
     try:
         if (ledger / DATABASE).exists() and (ledger / SCRIPT).read_text(encoding="utf-8") == script:
             return False
     except FileNotFoundError:
         pass
-    _write(ledger, script)
+    write(ledger, script)
     return True
 
 
@@ -55,16 +68,21 @@ def relink(path: Path) -> None:
     if not files.head(ledger):
         raise LedgerUnavailableError(f"{ledger}: no ledger here (no segments); name the folder that holds `segments`")
     try:
-        _write(ledger, views_script(ledger))
+        write(ledger, whole_script(ledger))
     except OSError as error:
         raise LedgerUnavailableError(f"{ledger}: the views cannot be written ({error.strerror}); check the folder") from error
 
 
-def _write(ledger: Path, script: str) -> None:
+def write(ledger: Path, script: str) -> None:
+    """Make `ledger.duckdb` by this script, and put the script beside it. Raises LedgerUnavailableError when it does not run.
+
+    Paths in it that do not begin at the root are those of the ledger while the views are made, and of the client's folder ever after.
+    """
     temporary = files.temporary_path(ledger)
     try:
         with duckdb.connect(temporary, config=STORAGE) as connection:
-            connection.execute(script)
+            connection.execute("SET file_search_path = $folder", {"folder": str(ledger)})
+            connection.execute(f"BEGIN; {script} COMMIT")
         temporary.chmod(READABLE)
         temporary.replace(ledger / DATABASE)
     except duckdb.Error as error:
@@ -74,16 +92,28 @@ def _write(ledger: Path, script: str) -> None:
     durable.replace(ledger / SCRIPT, script.encode(), mode=READABLE)
 
 
-def _all_entries(ledger: Path) -> str:
-    segments = _parquet(ledger / files.SEGMENTS / "*.parquet")
+def _all_entries(ledger: Path, named: Path) -> str:
+    segments = _parquet(named / files.SEGMENTS / "*.parquet")
     if not files.archived(ledger):
         return f"FROM {segments}"
     _, last_seq = files.last_archived(ledger)
-    return f"FROM {_parquet(ledger / files.ARCHIVE / '*.parquet')} UNION ALL FROM {segments} WHERE seq > {last_seq}"
+    return f"FROM {_parquet(named / files.ARCHIVE / '*.parquet')} UNION ALL FROM {segments} WHERE seq > {last_seq}"
 
 
-def _parquet(pattern: Path, options: str = "") -> str:
+def _all_notes(ledger: Path, named: Path) -> str:
+    of_segments = f"SELECT decode(value) AS note {_footers(named / files.SEGMENTS, 'waybill.checkpoint')}"
+    if not files.archived(ledger):
+        return of_segments
+    lists = _footers(named / files.ARCHIVE, "waybill.checkpoints")
+    return f"""{of_segments} UNION ALL SELECT unnest(from_json(decode(value), '["VARCHAR"]')) {lists}"""
+
+
+def _footers(folder: Path, key: str) -> str:
+    return f"FROM {_parquet(folder / '*.parquet', function='parquet_kv_metadata')} WHERE decode(key) = '{key}'"
+
+
+def _parquet(pattern: Path, options: str = "", *, function: str = "read_parquet") -> str:
     # A folder whose own name holds a bracket or a star must not be read as a pattern; only the last part is one.
     folder = re.sub(r"([\[*?])", r"[\1]", str(pattern.parent))
     quoted = f"{folder}/{pattern.name}".replace("'", "''")
-    return f"read_parquet('{quoted}'{', ' + options if options else ''})"
+    return f"{function}('{quoted}'{', ' + options if options else ''})"

@@ -62,18 +62,22 @@ LEFT JOIN lanes l ON l.run_id = r.run_id AND l.record_id = r.record_id
 LEFT JOIN intents i ON i.intent_id = r.handed.intent_id;
 COMMENT ON VIEW record_states IS 'How far each record of each run has come; rejected and cancelled mean that nothing runs for it at a provider.';
 
+-- What was in force at a moment is found with lead() and lag(), not with ASOF JOIN: that one sorts all of the log, and on a million entries takes minutes.
+
 CREATE VIEW clearances AS
 WITH spendings AS (
     SELECT c.seq AS clearance_seq, min(s.seq) AS seq, min(s."at") AS "at", arg_min(s.intent_id, s.seq) AS intent_id
     FROM (FROM entries WHERE event = 'submitting') s
-    ASOF JOIN (FROM entries WHERE event = 'cleared') c ON c.run_id = s.run_id AND c.clearance_id = s.clearance_id AND c.seq <= s.seq
+    JOIN (SELECT *, lead(seq) OVER (PARTITION BY run_id, clearance_id ORDER BY seq) AS next_seq FROM entries WHERE event = 'cleared') c
+      ON c.run_id = s.run_id AND c.clearance_id = s.clearance_id AND c.seq <= s.seq AND (c.next_seq IS NULL OR c.next_seq > s.seq)
     GROUP BY c.seq
 )
 SELECT c.seq, c."at", c.day, c.run_id, c.record_id, c.clearance_id, c.lane, c.endpoint, c.payload_hmac, c.payload_bytes, c.attempt,
        s.seq AS spent_seq, s."at" AS spent_at, s.intent_id,
        d.seq IS NOT NULL AND (s.seq IS NULL OR d.seq < s.seq) AS voided
 FROM (FROM entries WHERE event = 'cleared') c
-ASOF LEFT JOIN (FROM entries WHERE event = 'decided') d ON d.run_id = c.run_id AND d.record_id = c.record_id AND d.seq >= c.seq
+LEFT JOIN (SELECT *, lag(seq) OVER (PARTITION BY run_id, record_id ORDER BY seq) AS last_seq FROM entries WHERE event = 'decided') d
+  ON d.run_id = c.run_id AND d.record_id = c.record_id AND d.seq >= c.seq AND (d.last_seq IS NULL OR d.last_seq < c.seq)
 LEFT JOIN spendings s ON s.clearance_seq = c.seq;
 COMMENT ON VIEW clearances IS
 'Permissions for one payload to one endpoint, once: spent when, by which hand-over; voided: the record was decided anew before it was spent.';
@@ -86,10 +90,13 @@ SELECT s.seq, s."at", s.day, s.run_id, s.record_id, d.data_classes, d.partial,
        a.seq AS assignment_seq, a.endpoint AS assigned_endpoint, a.strategy, a.reason AS assignment_reason,
        s.clearance_id, c.seq AS clearance_seq, c.endpoint AS cleared_endpoint, c.payload_hmac AS cleared_payload_hmac
 FROM (FROM entries WHERE event = 'submitting') s
-ASOF LEFT JOIN (FROM entries WHERE event = 'decided') d ON d.run_id = s.run_id AND d.record_id = s.record_id AND d.seq <= s.seq
-ASOF LEFT JOIN (FROM entries WHERE event = 'assigned') a ON a.run_id = s.run_id AND a.record_id = s.record_id AND a.seq <= s.seq
-ASOF LEFT JOIN (FROM entries WHERE event = 'cleared') c
-            ON c.run_id = s.run_id AND c.record_id = s.record_id AND c.clearance_id = s.clearance_id AND c.seq <= s.seq
+LEFT JOIN (SELECT *, lead(seq) OVER (PARTITION BY run_id, record_id ORDER BY seq) AS next_seq FROM entries WHERE event = 'decided') d
+  ON d.run_id = s.run_id AND d.record_id = s.record_id AND d.seq <= s.seq AND (d.next_seq IS NULL OR d.next_seq > s.seq)
+LEFT JOIN (SELECT *, lead(seq) OVER (PARTITION BY run_id, record_id ORDER BY seq) AS next_seq FROM entries WHERE event = 'assigned') a
+  ON a.run_id = s.run_id AND a.record_id = s.record_id AND a.seq <= s.seq AND (a.next_seq IS NULL OR a.next_seq > s.seq)
+LEFT JOIN (SELECT *, lead(seq) OVER (PARTITION BY run_id, record_id, clearance_id ORDER BY seq) AS next_seq FROM entries WHERE event = 'cleared') c
+  ON c.run_id = s.run_id AND c.record_id = s.record_id AND c.clearance_id = s.clearance_id
+     AND c.seq <= s.seq AND (c.next_seq IS NULL OR c.next_seq > s.seq)
 LEFT JOIN intents i ON i.intent_id = s.intent_id;
 COMMENT ON VIEW hand_overs IS 'Every record handed to any endpoint, local ones too, with the decision, assignment and clearance in force at that moment.';
 
@@ -98,10 +105,14 @@ SELECT * FROM hand_overs WHERE lane <> 'local';
 COMMENT ON VIEW egress IS 'Every record handed to a cloud endpoint, ambiguous and rejected hand-overs included. A lane nobody stated counts as cloud.';
 
 CREATE VIEW outcomes AS
-SELECT seq, "at", day, run_id, record_id, event AS outcome, lane, endpoint, intent_id, model, revision, weights_digest, lora_digest,
-       tokens_in, tokens_out, cost_usd, finish_reason, error_code, confidence, result_file, result_row, result_digest, entry_id
-FROM entries WHERE event IN ('completed', 'failed');
-COMMENT ON VIEW outcomes IS 'What came back: one row per completed or failed record.';
+SELECT o.seq, o."at", o.day, o.run_id, o.record_id, o.event AS outcome, o.lane, o.endpoint, o.intent_id, o.model, o.revision,
+       o.weights_digest, o.lora_digest, o.tokens_in, o.tokens_out, o.cost_usd, o.finish_reason, o.error_code, o.confidence,
+       CASE WHEN p."at" IS NULL THEN o.result_file END AS result_file, CASE WHEN p."at" IS NULL THEN o.result_row END AS result_row,
+       o.result_digest, p."at" AS purged_at, o.entry_id
+FROM (FROM entries WHERE event IN ('completed', 'failed')) o
+LEFT JOIN (SELECT result_file, record_id, min("at") AS "at" FROM entries WHERE event = 'purged' GROUP BY ALL) p
+       ON p.result_file = o.result_file AND p.record_id = o.record_id;
+COMMENT ON VIEW outcomes IS 'What came back: one row per completed or failed record; a result that retention deleted says when, and has no file.';
 
 CREATE VIEW runs AS
 SELECT run_id, arg_max(job, seq) AS job, arg_max(logical_date, seq) AS logical_date,
@@ -124,8 +135,10 @@ SELECT h.seq, h."at", h.day, h.run_id, h.record_id, coalesce(h.reason, d.reason)
        d.data_classes, d.partial, d.rule, r."at" AS released_at,
        coalesce(t.newest AND t.state = 'held' AND t.seq = h.seq, false) AS still_held
 FROM (FROM entries WHERE event = 'held') h
-ASOF LEFT JOIN (FROM entries WHERE event = 'decided') d ON d.run_id = h.run_id AND d.record_id = h.record_id AND d.seq <= h.seq
-ASOF LEFT JOIN (FROM entries WHERE event = 'released') r ON r.run_id = h.run_id AND r.record_id = h.record_id AND r.seq >= h.seq
+LEFT JOIN (SELECT *, lead(seq) OVER (PARTITION BY run_id, record_id ORDER BY seq) AS next_seq FROM entries WHERE event = 'decided') d
+  ON d.run_id = h.run_id AND d.record_id = h.record_id AND d.seq <= h.seq AND (d.next_seq IS NULL OR d.next_seq > h.seq)
+LEFT JOIN (SELECT *, lag(seq) OVER (PARTITION BY run_id, record_id ORDER BY seq) AS last_seq FROM entries WHERE event = 'released') r
+  ON r.run_id = h.run_id AND r.record_id = h.record_id AND r.seq >= h.seq AND (r.last_seq IS NULL OR r.last_seq < h.seq)
 LEFT JOIN latest t ON t.run_id = h.run_id AND t.record_id = h.record_id
 UNION ALL
 SELECT i.last_seq, e."at", e.day, t.run_id, t.record_id, 'ambiguous_hand_over', e.detail_code, t.endpoint,
@@ -136,7 +149,8 @@ COMMENT ON VIEW held IS
 'Every time a record was held, and whether it still is, as of the latest run of its job; records of an ambiguous hand-over are held too.';
 
 CREATE VIEW overrides AS
-SELECT seq, "at", day, run_id, record_id, actor, reason, before, after, expiry, detail_code
+SELECT seq, "at", day, run_id, record_id, actor, reason, before, after, expiry, detail_code, data_classes[1] AS data_class,
+       state AS override_id, document_hmac, approval
 FROM entries WHERE event = 'overridden';
 COMMENT ON VIEW overrides IS 'Where a person changed what the policy said: who, why, from what to what, until when.';
 
@@ -162,12 +176,57 @@ WITH moves AS (
            CASE s.event WHEN 'submitting' THEN s.endpoint END AS endpoint, s.record_id,
            CASE s.event WHEN 'submitting' THEN s.payload_bytes ELSE 0 END AS payload_bytes
     FROM (FROM entries WHERE event IN ('submitting', 'held')) s
-    ASOF LEFT JOIN (FROM entries WHERE event = 'decided') d ON d.run_id = s.run_id AND d.record_id = s.record_id AND d.seq <= s.seq
+    LEFT JOIN (SELECT *, lead(seq) OVER (PARTITION BY run_id, record_id ORDER BY seq) AS next_seq FROM entries WHERE event = 'decided') d
+      ON d.run_id = s.run_id AND d.record_id = s.record_id AND d.seq <= s.seq AND (d.next_seq IS NULL OR d.next_seq > s.seq)
 )
 SELECT day, data_class, partial, lane, endpoint, count(DISTINCT record_id) AS records, sum(payload_bytes)::BIGINT AS bytes
 FROM (SELECT *, unnest(CASE WHEN len(data_classes) > 0 THEN data_classes ELSE ['(none)'] END) AS data_class FROM moves)
 GROUP BY ALL;
 COMMENT ON VIEW class_destination_daily IS 'How many records of each class went where on each UTC day; a record counts once in each of its classes.';
+
+CREATE VIEW judgements AS
+SELECT seq, "at", day, run_id, record_id, data_classes, detail_code, lane, endpoint, intent_id, attempt, model, revision, weights_digest,
+       lora_digest, document_hmac, reason
+FROM entries WHERE event = 'judged';
+COMMENT ON VIEW judgements IS 'Second looks: what a model inside said a record is, before the cloud was assigned. Its word only ever adds classes.';
+
+CREATE VIEW rescans AS
+SELECT seq, "at", day, run_id, record_id, data_classes, partial, evidence, before, after, reason, intent_id, policy_hash, detectors_hash,
+       detail_code, actor
+FROM entries WHERE event = 'rescanned';
+COMMENT ON VIEW rescans IS 'Results that were scanned as documents are, and were found to be more than their input.';
+
+CREATE VIEW lookbacks AS
+SELECT seq, "at", day, run_id, record_id, data_classes, partial, rule, lanes, policy_hash, detectors_hash, endpoint, reason, before, after,
+       detail_code, actor
+FROM entries WHERE event = 'lookback';
+COMMENT ON VIEW lookbacks IS 'Records that had been sent and were judged again later, with the detectors and the policy of that later day.';
+
+CREATE VIEW reviews AS
+SELECT seq, "at", day, run_id, record_id, actor, reason, before, after, detail_code
+FROM entries WHERE event = 'reviewed';
+COMMENT ON VIEW reviews IS 'What people said of records that they read again.';
+
+CREATE VIEW quarantines AS
+SELECT seq, "at", day, run_id, record_id, endpoint, intent_id, detail_code, actor
+FROM entries WHERE event = 'quarantined';
+COMMENT ON VIEW quarantines IS 'Where the gate stopped a shard, or an answer was not one that was asked for: the code says which.';
+
+CREATE VIEW deletions AS
+SELECT seq, "at", day, run_id, endpoint, intent_id, provider_job_id, state, detail_code, actor
+FROM entries WHERE event = 'deleted_remote';
+COMMENT ON VIEW deletions IS 'What was deleted at a provider after a hand-over had ended.';
+
+CREATE VIEW erasures AS
+SELECT seq, "at", day, run_id, record_id, event AS erasure, result_file, intent_id, reason, detail_code, state, actor
+FROM entries WHERE event IN ('purged', 'forgotten');
+COMMENT ON VIEW erasures IS 'What was deleted here: results and spool files by retention (purged), the names of records on request (forgotten).';
+
+CREATE VIEW checkpoints AS
+WITH notes AS (SELECT DISTINCT note, string_split(note, chr(10)) AS lines FROM ($notes))
+SELECT n.lines[4][9:]::BIGINT AS segment, n.lines[2]::BIGINT AS tree_size, n.lines[3] AS root, e."at", e.day, n.note AS checkpoint
+FROM notes n LEFT JOIN entries e ON e.seq = n.lines[2]::BIGINT;
+COMMENT ON VIEW checkpoints IS 'The signed checkpoint of every commit, whole, as a C2SP note. A view checks no signature.';
 
 CREATE VIEW sources AS
 SELECT record_id, source, source_id, family, title
@@ -180,3 +239,5 @@ WITH own AS (SELECT s.intent_id FROM entries s WHERE s.record_id = record_id AND
 SELECT e.* FROM entries e
 WHERE e.record_id = record_id OR (e.record_id IS NULL AND e.intent_id IN (FROM own))
 ORDER BY e.seq;
+COMMENT ON MACRO TABLE document_history IS
+'Every entry about a record, and about the hand-overs it was part of, in order; columns as in entries.';

@@ -10,8 +10,9 @@ import zlib
 
 import pytest
 
-from detectors.encodings import OPAQUE_BASE64, OPAQUE_HEX, UNDECODABLE_RUN, decoded_runs
+from detectors.encodings import FEWEST_TURNS, OPAQUE_BASE64, OPAQUE_HEX, UNDECODABLE_RUN, decoded_runs
 from detectors.normalize import normalize
+from detectors.texture import texture_of
 from detectors.unpacking import MOST_UNPACKED
 
 SECRET = "Jane Roe 123-45-6789"
@@ -104,6 +105,42 @@ RUNS = {
         f"{place:08x}: {LONG.encode()[place : place + 16].hex(' ', 2)}  {LONG[place : place + 16]}" for place in range(0, len(LONG), 16)
     ),
 }
+
+
+@pytest.mark.parametrize("apart", [" , ", " | ", " / ", ";  ", ", \n"])
+@pytest.mark.parametrize("base", ["d", "03o", "02x"])
+def test_codes_are_read_however_they_are_set_apart(base: str, apart: str) -> None:
+    assert SECRET in normalize("please see below\n" + apart.join(format(code, base) for code in SECRET.encode())).text
+
+
+@pytest.mark.parametrize("apart", [(", ", " "), (", ", "/"), (" , ", "-")])
+def test_codes_are_read_with_changing_marks_between_them(apart: tuple[str, str]) -> None:
+    codes = "".join(f"{code:02x}{apart[place % 2]}" for place, code in enumerate(SECRET.encode())).rstrip(" ,/-")
+    assert SECRET in normalize("please see below\n" + codes).text
+
+
+def test_codes_with_a_bare_x_before_each_are_read() -> None:
+    assert SECRET in normalize("please see below " + " ".join(f"x{code:02x}" for code in SECRET.encode())).text
+
+
+QUIET_WORDS = b"PatIENT \njAne \nRoe\n\n"
+QUIET = {
+    "base32": base64.b32encode(QUIET_WORDS).decode(),
+    "base32 in lower case": base64.b32encode(QUIET_WORDS).decode().lower(),
+    "base32 in groups": " ".join(textwrap.wrap(base64.b32encode(QUIET_WORDS).decode(), 8)),
+    "base32 in rows": wrapped(base64.b32encode(QUIET_WORDS).decode(), 16),
+    "ascii85": base64.a85encode(b" SSN 123-45-6789 Roe").decode(),
+    "base85": base64.b85encode(b"SSN 123-45-6789 of Roe").decode(),
+}
+"""Hardly a letter in these is beside a digit or changes its case."""
+
+
+@pytest.mark.parametrize("run", QUIET.values(), ids=QUIET)
+def test_a_packed_run_that_hardly_turns_is_read(run: str) -> None:
+    text = f"please see below\n{run}\nand file it"
+    said = [decoded for _, _, decoded in decoded_runs(text)[0]]
+    assert texture_of(text).turns < FEWEST_TURNS
+    assert any(plain in decoded for decoded in said if decoded for plain in ("123-45-6789", QUIET_WORDS.decode()))
 
 
 @pytest.mark.parametrize("run", RUNS.values(), ids=RUNS)

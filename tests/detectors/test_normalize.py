@@ -53,6 +53,41 @@ def test_another_reading_comes_after_the_first(written: str, read: list[str]) ->
     assert normalized.original(len(first) + 2, len(first) + 2 + len(read[0])) == (0, len(written))
 
 
+ACCENTED = "M\u00e9d\u00edc\u00e1l r\u00e9c\u00f3rd n\u00famb\u00e9r 4471902"
+
+
+def test_words_strewn_with_accents_are_read_without_them_as_well() -> None:
+    text = f"Please file this. {ACCENTED} is for you."
+    found = normalize(text)
+    place = found.text.find("Medical record number 4471902")
+    assert found.text.startswith(text)
+    assert found.original(place, place + 29) == (18, 18 + len(ACCENTED))
+
+
+def test_words_set_wide_and_strewn_with_accents_are_read() -> None:
+    wide = "   ".join(map(" ".join, ACCENTED.split()))
+    assert "Medical record number 4471902" in normalize(f"Please file this.\n{wide}\nIt is for you.").text
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        pytest.param("his number is OOl-22-8145.", "001-22-8145", id="letters-for-digits-and-nothing-turns"),
+        pytest.param("jane roe ssn#536228145", "ssn #536228145", id="label-and-hash"),
+        pytest.param("\u00e9 t \u00e9   d e r n i \u00e8 r e", "\u00e9t\u00e9 derni\u00e8re", id="wide-and-accented"),
+        pytest.param("d \u00e9 c \u00e9 d \u00e9 \u00e9 s", "d\u00e9c\u00e9d\u00e9\u00e9s", id="wide-and-never-four-plain-letters"),
+    ],
+)
+def test_no_first_look_hides_a_second_reading(written: str, read: str) -> None:
+    assert read in normalize(f"please file this.\n{written}\nit is for you.").text
+
+
+def test_text_set_wide_with_marks_on_every_third_letter_is_reported() -> None:
+    letters = "patientjaneroewasadmittedwithchestpainandhasdiabetes"
+    wide = " ".join("\u00b7".join(letters[place : place + 3] for place in range(0, len(letters), 3)))
+    assert UNDECODABLE_RUN in normalize(f"please file this.\n{wide}\n").failures
+
+
 PIECES = st.one_of(
     st.text(alphabet="0123456789", min_size=1, max_size=16),
     st.sampled_from(["SSN ", "line", "item=", " five ", "three ", "twenty", " double", "copies", "dash "]),
@@ -75,6 +110,7 @@ def test_no_number_is_taken_away(text: str) -> None:
         pytest.param("scores 4 5 6", id="few-digits"),
         pytest.param("\u041f\u0440\u0438\u0432\u0435\u0442, \u043a\u0430\u043a \u0434\u0435\u043b\u0430", id="russian-stays-russian"),
         pytest.param("caf\u00e9 M\u00fcller", id="accents"),
+        pytest.param("Her r\u00e9sum\u00e9 and his r\u00e9sum\u00e9, d\u00e9j\u00e0 vu for Jos\u00e9 Garc\u00eda", id="borrowed-accents"),
         pytest.param("Totals\n12-\nitems", id="hyphen-without-digits"),
     ],
 )

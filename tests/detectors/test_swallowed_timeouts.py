@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import concurrent.futures
+import multiprocessing.pool
+import subprocess
 import sys
+import threading
 from typing import Any
 
 import pytest
@@ -43,6 +46,33 @@ class OfRegex(Own):
 class OfAFuture(Own):
     def look(self, text: str) -> list[Any]:
         return concurrent.futures.Future[list[Any]]().result(timeout=0)
+
+
+class OfAProgram(Own):
+    def look(self, text: str) -> list[Any]:
+        subprocess.run([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, timeout=0, check=False)
+        return []
+
+
+class OfAPool(Own):
+    def look(self, text: str) -> list[Any]:
+        never = threading.Event()
+        with multiprocessing.pool.ThreadPool(1) as pool:
+            try:
+                return [pool.apply_async(never.wait).get(0)]
+            finally:
+                never.set()
+
+
+class ReadTimeout(OSError):  # noqa: N818 - so they are called
+    """As many clients have it, with no relation to `TimeoutError`."""
+
+
+class OfAClient(Own):
+    def look(self, text: str) -> list[Any]:
+        class SlowAnswer(ReadTimeout): ...
+
+        raise SlowAnswer
 
 
 class CaughtInside(Own):
@@ -93,7 +123,7 @@ def looked_at(recognizer: Any, text: str) -> Evidence:
     return evidence
 
 
-@pytest.mark.parametrize("recognizer", [OfRegex, OfAFuture, CaughtInside, OfPresidio, InTheContext])
+@pytest.mark.parametrize("recognizer", [OfRegex, OfAFuture, OfAProgram, OfAPool, OfAClient, CaughtInside, OfPresidio, InTheContext])
 def test_a_timeout_that_was_caught_fails_the_document(recognizer: type, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("presidio_analyzer.pattern_recognizer.REGEX_TIMEOUT_SECONDS", 1e-9)
     assert looked_at(recognizer, "S123 " * 100).failures == {"detector_error:own"}

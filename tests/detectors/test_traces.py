@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from hypothesis import example, given, settings
@@ -11,6 +12,7 @@ from detectors import ciphers, code_lists, encodings, normalize, packings, resid
 from detectors.function_words import ENGLISH
 from detectors.identifiers import other_codes
 from detectors.normalized import WORD, Normalized
+from detectors.texture import Texture, texture_of
 
 Trace = Callable[[str], bool]
 
@@ -26,6 +28,15 @@ PATTERNS: list[tuple[str, re.Pattern[str], Trace, str]] = [
     ("confusion", respelling.CONFUSION, traces.confused_digits, "12OlS|-! x\u0661"),
     ("glued-label", respelling.GLUED_SIGN, lambda text: "label" in traces.glued(text), "12aB#- \u0661\u00e9"),
     ("glued-word", respelling.GLUED_BEHIND, lambda text: "word" in traces.glued(text), "12345ab -\u0661\u00e9"),
+    ("long", packings.LONG, traces.long_run, "aB1. \t\n\u00e9\u00b7\u00a0"),
+    ("prefixed", code_lists.PREFIXED, traces.prefixed_codes, "0xX\\U+19afAF ,;:\t\r\ng\u0661"),
+    ("numbers-in-rows", code_lists.NUMBERS, lambda text: texture_of(text).rows, "0123 ,;:|/+\t\r\n-\u0661.a"),
+    ("pairs-in-rows", code_lists.PAIRS, lambda text: texture_of(text).rows, "09afAF ,;:|/\t\r\n-g\u00e9"),
+    ("dump-in-rows", code_lists.DUMP_LINE, lambda text: texture_of(text).rows, "09afAF: \t\ng\u00e9"),
+    ("bits-in-a-row", code_lists.BITS, lambda text: texture_of(text).bits, "01 ,;_\t\r\n-2\u0661"),
+    ("wide", respelling.SPREAD_SIGN, lambda text: texture_of(text).wide, "aB1. \t\n-\u00e9\u00b7\u00a0"),
+    ("wide-without-gaps", respelling.RUN_TOGETHER, lambda text: texture_of(text).wide, "aB1. \t\n-\u00e9\u00b7\u00a0"),
+    ("marked", respelling.SPREAD_WORD, lambda text: texture_of(text).marked, "aB1._*~|+-\u00b7 \u00e9"),
     ("hump", respelling.HUMPS_SIGN, lambda text: "hump" in traces.glued(text), "abAB1 \u00e9"),
 ]
 
@@ -57,6 +68,9 @@ PIECES = [
     "1 2 3 - 4 5 - 6 7 8 9 ", "123-45-\n6789 ", "123-45=\n-6789 ", "123-45\r\n> -6789 ", "line 4-\n536-22-8145 ",
     "five three six, twenty-two, eighty-one double four five. ", "Hsix nine three zero ", "1\n2\n3\n4\n5\n6\n7\n",
     "1     2     3     4     5     6     7     8     9 ",
+    "77 , 82 , 78 , 32 , 52 , 52 , 55 , 49 , 57 , 48 , 50 , 53 , 32 , 32 ", "4d | 52 | 4e | 20 | 34 | 34 | 37 | 31 | 39 | 30 | 32 ",
+    "4d, 52/4e, 20/34, 34/37, 31/39, 30/32, ", "x4d x52 x4e x20 x34 x34 x37 x31 ", "on OOl-ZZ-8145 ", "ssn#536228145 ",
+    "KBQXI2LFNZ2CAQKONZSQUVCBKJIUCTCM ", "J \u00e1 n e   R \u00f3 e   i s   i l l ", "\u00e1 . \u00e9 , \u00ed ; \u00f3 - \u00fa ! ",
     "1, 2, 3, 4, 5, 6, 7, 8, 9 ", "P.a.t.i.e.n.t ", "J a n e   R o e   h a s   a s t h m a ", "well-\nknown ", "12<b>3</b>45 ",
     "\x1b[31m536-22-8145\x1b[0m ", "536\x0722\x078145 ", "5\u200b36-22-8145 ", "\u0405ocial ", "\uff11\uff12\uff13 ",
     "caf\u00e9 na\u00efve ", "\u201cquoted\u201d \u2013 dashed ", "Fran\u00c3\u00a7ois ",
@@ -75,10 +89,26 @@ TEXTS = st.lists(
 
 def long_way(text: str) -> Normalized:
     """Normalised with every pattern tried on every text."""
+
+    def textured(seen: str) -> Texture:
+        real = texture_of(seen)
+        return replace(real, turns=max(real.turns, encodings.FEWEST_TURNS), capitals=True, rows=True, bits=True, wide=True, marked=True)
+
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("controls", "broken_numbers", "single_digits", "code_rows", "bit_rows", "confused_digits"):
+        for name in (
+            "controls",
+            "broken_numbers",
+            "single_digits",
+            "long_run",
+            "code_rows",
+            "bit_rows",
+            "prefixed_codes",
+            "confused_digits",
+        ):
             patch.setattr(traces, name, lambda _: True)
         patch.setattr(traces, "glued", lambda _: traces.EVERY_GLUED)
+        for module in (encodings, respelling):
+            patch.setattr(module, "texture_of", textured)
         patch.setattr(packings, "LONG", re.compile(r"[\s\S]+"))
         return normalize.normalize(text)
 
@@ -94,6 +124,11 @@ def test_normalising_with_traces_is_normalising_without(text: str) -> None:
 def test_pieces_are_normalised_alike(piece: str) -> None:
     around = f"Please file this with the others.\n{piece}and send a copy to us."
     assert normalize.normalize(around) == long_way(around)
+
+
+def test_every_flag_of_the_texture_is_held_against_its_patterns() -> None:
+    """`long_way` names them, so that a new one is not left out of it."""
+    assert {*Texture.__dataclass_fields__} == {"turns", "capitals", "rows", "bits", "wide", "marked"}
 
 
 def test_the_pieces_have_something_to_normalise() -> None:

@@ -33,7 +33,7 @@ Content-Disposition: attachment; filename=letter.txt
 
 PRIVILEGED AND CONFIDENTIAL
 ATTORNEY-CLIENT COMMUNICATION
-You asked for our legal advice on the mooring dispute. We advise not to admit fault in writing. {CANARY}
+You asked for our legal advice on the mooring dispute. We advise that the harbour should concede nothing by letter. {CANARY}
 --cut--
 """
 

@@ -94,7 +94,7 @@ def test_doctor_on_a_good_job(finished_night: Any, cli: Callable[..., Any]) -> N
         ("lanes: {cloud: openai-batch}\n", "cloud lane", "needs its key in the environment variable OPENAI_API_KEY"),
         ("lanes: {cloud: nowhere}\n", "lanes", "no endpoint 'nowhere'"),
         ("lanes: {local: vllm}\n", "local lane", "engine.python"),
-        ("lanes: {local: local-server}\n", "local lane", "this version does not have yet"),
+        ("lanes: {cloud: bedrock-batch}\n", "cloud lane", "this version does not have yet"),
         ("task: {kind: extract}\n", "job", "task"),
         ("policy: other.yaml\n", "job", "expected a path that exists"),
     ],

@@ -16,8 +16,9 @@ from typing import IO, Any
 
 import pytest
 
-from flows.progress import closing_table, watching
+from flows.progress import closing_table, engine_line, watching
 from flows.report import NightReport
+from sinks.lanes.vllm_fleet import LaneProgress
 
 REPORT: dict[str, Any] = {
     "run_id": "small-2026-11-22",
@@ -47,6 +48,13 @@ def closing(**changed: Any) -> list[str]:
 
 def cells(line: str) -> list[str]:
     return [cell.strip() for cell in line.replace("┃", "│").split("│")[1:-1]]
+
+
+def test_an_engine_says_how_far_it_is_and_when_it_will_be_done() -> None:
+    begun = LaneProgress(rows=900, done=0, tokens_in=0, tokens_out=0, seconds_working=0.0, state="loading")
+    assert engine_line("vllm", begun) == "vllm: 0 of 900 records, loading"
+    going = LaneProgress(rows=900, done=300, tokens_in=500_000, tokens_out=40_000, seconds_working=100.0, state="working")
+    assert engine_line("vllm", going).startswith("vllm: 300 of 900 records, 5,400 tokens/s, done about ")
 
 
 def test_the_closing_table_is_class_by_destination() -> None:

@@ -102,6 +102,11 @@ def test_one_document_that_hangs_its_process_fails_alone(loaded: DetectorSet) ->
     assert [found[0], found[1], found[3]] == list(scan(documents(*ORDINARY[:3]), loaded))
 
 
+def test_a_long_document_may_hold_a_process_no_longer_than_a_quarter_of_an_hour() -> None:
+    short, long = documents("a" * 100_000, "a" * 20_000_000)
+    assert (Patience().of([short]), Patience().of([long])) == (180.0, 900.0)
+
+
 def test_documents_are_taken_as_they_are_needed(loaded: DetectorSet) -> None:
     taken: list[int] = []
 

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from policies.model import Endpoint, Lane
-from sinks.clients.openai_client import OpenAIBatches, OpenAIOptions
+from sinks.clients.connection import OpenAIOptions
+from sinks.clients.openai_client import OpenAIBatches
 from sinks.clients.resolve import LocalTransport, local_address, networks
 from sinks.clients.webhook import Alert, WebhookOptions, send_alert
 from sinks.errors import AmbiguousError, EndpointError, RejectedError
@@ -363,6 +364,17 @@ def test_names_that_are_not_local_are_refused(addresses: list[str], allowed: str
 def test_a_malformed_allow_list_is_refused() -> None:
     with pytest.raises(EndpointError, match="local_networks"):
         networks("10.0.0.0/99")
+
+
+@pytest.mark.parametrize("allowed", ["0.0.0.0/0", "::/0", "8.8.8.8", "10.0.0.0/7", "10.0.0.0/8, 203.0.113.0/24", "2000::/3"])
+def test_a_network_that_is_not_private_is_refused(allowed: str) -> None:
+    with pytest.raises(EndpointError, match="expected private networks"):
+        networks(allowed)
+
+
+@pytest.mark.parametrize("allowed", ["10.20.0.0/16", "172.16.0.0/12, 192.168.1.7", "fd00::/8", "127.0.0.0/8", ""])
+def test_a_private_network_is_taken(allowed: str) -> None:
+    assert len(networks(allowed)) == len([one for one in allowed.split(",") if one])
 
 
 def test_a_name_is_checked_on_every_request_and_the_checked_address_is_used(server: Server) -> None:

@@ -14,7 +14,7 @@ from sinks.lanes.openai_rows import read_row, read_rows
 def completion(**message: Any) -> dict[str, Any]:
     return {
         "model": "gpt-test",
-        "system_fingerprint": "fp_1",
+        "system_fingerprint": "fp_1a2b",
         "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", **message}}],
         "usage": {"prompt_tokens": 11, "completion_tokens": 7, "total_tokens": 18},
     }
@@ -26,9 +26,54 @@ def line(body: Any, *, status: int = 200, error: Any = None, row_id: Any = "abc-
 
 
 def test_a_plain_answer_is_read_in_full() -> None:
-    result = read_row(line(completion(content="A summary.")))
+    result = read_row(line(completion(content="A summary.")), asked="gpt-test")
     assert (result.row_id, result.output, result.error_code, result.finish_reason) == ("abc-000000", "A summary.", None, "stop")
-    assert (result.model, result.revision, result.tokens_in, result.tokens_out) == ("gpt-test", "fp_1", 11, 7)
+    assert (result.model, result.revision, result.tokens_in, result.tokens_out) == ("gpt-test", "fp_1a2b", 11, 7)
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ("gpt-test", True),
+        ("gpt-test-2024-08-06", True),
+        ("gpt-test-20240806", True),
+        ("gpt-test-0125-preview", True),
+        ("gpt-test-latest", True),
+        ("gpt-test-Jane-Roe", False),
+        ("gpt-test-536-22-8145", False),
+        ("gpt-tester", False),
+        ("536-22-8145/Jane.Roe", False),
+        ("", False),
+        (7, False),
+    ],
+    ids=str,
+)
+def test_a_model_is_the_one_that_was_asked_for_or_is_not_told(said: Any, *, kept: bool) -> None:
+    body = {**completion(content="ok"), "model": said}
+    assert read_row(line(body), asked="gpt-test").model == (said if kept else None)
+    assert next(read_rows([line(body)], asked="gpt-test")).model == (said if kept else None)
+    assert read_row(line(body, error={"code": "server_error"}), asked="gpt-test").model == (said if kept else None)
+    assert read_row(line(body)).model is None
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ("fp_44709d6fcb", True),
+        ("fp_ollama", True),
+        ("b4012-a1b2c3d4", True),
+        ("vllm-0.10.2", True),
+        ("fp_1", False),
+        ("fp_Jane_Roe", False),
+        ("asthma-Jane-Roe", False),
+        ("ssn536.22.8145", False),
+        (["fp_44709d6fcb"], False),
+    ],
+    ids=str,
+)
+def test_a_fingerprint_is_a_number_or_is_not_told(said: Any, *, kept: bool) -> None:
+    body = {**completion(content="ok"), "system_fingerprint": said}
+    assert read_row(line(body)).revision == (said if kept else None)
 
 
 @pytest.mark.parametrize(
@@ -54,7 +99,7 @@ def test_relatives_of_the_api_are_understood(body: Any, status: int) -> None:
         pytest.param(line(None, error={"code": "John Doe is ill", "message": "m"}), "provider_error", id="free text is never a code"),
         pytest.param(line({"error": {"code": "rate_limit_exceeded"}}, status=429), "rate_limited", id="429"),
         pytest.param(line({}, status=503), "provider_unavailable", id="503"),
-        pytest.param(line({"error": {"code": "context_length_exceeded"}}, status=400), "context_length", id="too long"),
+        pytest.param(line({"error": {"code": "context_length_exceeded"}}, status=400), "prompt_too_long", id="too long"),
         pytest.param(line({"error": {"message": "quoted text"}}, status=400), "bad_request", id="400"),
         pytest.param(line({"error": {"message": "quoted text"}}), "provider_error", id="200 with an error body"),
         pytest.param(line({"choices": []}), "no_choices", id="no choices"),

@@ -72,6 +72,14 @@ def test_typed_columns_stand_beside_the_fixed_ones(tmp_path: Path) -> None:
     assert (second["amount"], second["output"], second["error_code"]) == (None, None, "budget")
 
 
+def test_what_answered_and_in_which_pieces_stands_in_the_row(tmp_path: Path) -> None:
+    rows = [row("r-1", weights_digest="ab", lora_digest="cd", chunks=((0, 40), (40, 55))), row("r-2")]
+    first, second = pq.read_table(write_results(tmp_path / "clean" / "a.parquet", rows, digest=keyed).path).to_pylist()
+    assert (first["weights_digest"], first["lora_digest"]) == ("ab", "cd")
+    assert first["chunks"] == [{"start": 0, "end": 40}, {"start": 40, "end": 55}]
+    assert (second["weights_digest"], second["chunks"]) == (None, None)
+
+
 @pytest.mark.parametrize(
     "change",
     [{"output": "other"}, {"data_classes": ("PII",)}, {"cost_usd": Decimal(2)}, {"source_id": "7"}, {"status": Status.FAILED}],

@@ -300,7 +300,7 @@ def scene(tmp_path: Path) -> Scene:
     provider = Provider()
     spool = tmp_path / "spool"
     spool.mkdir(mode=0o700)
-    lane = CountingLane(provider, OpenAIBatchOptions(spool=spool))  # type: ignore[arg-type]
+    lane = CountingLane(provider, OpenAIBatchOptions(spool=spool, model=CLOUD.model))  # type: ignore[arg-type]
     made = Scene(
         ledger=Ledger.open(tmp_path / "ledger"),
         spool=spool,

@@ -20,28 +20,33 @@ TEXT = "Patient Goran Castellan, SSN 536-22-8145"
 
 def line(**changes: Any) -> bytes:
     choice = {"finish_reason": changes.pop("finish_reason", "stop"), "message": {"content": "A summary."}}
-    body = {"model": "gpt-x", "system_fingerprint": "fp_1", "choices": [choice], **changes}
+    body = {"model": "gpt-x", "system_fingerprint": "fp_1a2b", "choices": [choice], **changes}
     return json.dumps({"custom_id": "a", "response": {"status_code": 200, "body": body}, "error": None}).encode()
 
 
 @pytest.mark.parametrize("field", ["finish_reason", "model", "system_fingerprint"])
-@pytest.mark.parametrize("value", [TEXT, f"gpt\n{TEXT}", ["x"], {"a": TEXT}, "x" * 101], ids=["text", "line", "list", "object", "long"])
+@pytest.mark.parametrize(
+    "value",
+    [TEXT, f"gpt\n{TEXT}", ["x"], {"a": TEXT}, "x" * 101, "536-22-8145/Goran.Castellan", "gpt-x-Goran-Castellan"],
+    ids=["text", "line", "list", "object", "long", "like a name", "like a version"],
+)
 def test_a_server_cannot_put_text_into_an_outcome(field: str, value: Any) -> None:
-    result = read_row(line(**{field: value}))
+    result = read_row(line(**{field: value}), asked="gpt-x")
     assert result.output == "A summary."
     told = (result.finish_reason, result.model, result.revision)
-    assert not any(TEXT in str(word) or len(str(word)) > 100 for word in told)
+    assert not any(TEXT in str(word) or "Castellan" in str(word) or len(str(word)) > 100 for word in told)
     assert None in told or "other" in told
 
 
 def test_ordinary_names_are_kept() -> None:
-    result = read_row(line(model="ft:gpt-4o-mini-2024-07-18:acme::B1/x+y@z"))
-    assert (result.model, result.revision, result.finish_reason) == ("ft:gpt-4o-mini-2024-07-18:acme::B1/x+y@z", "fp_1", "stop")
+    name = "ft:gpt-4o-mini-2024-07-18:acme::B1/x+y@z"
+    result = read_row(line(model=name), asked=name)
+    assert (result.model, result.revision, result.finish_reason) == (name, "fp_1a2b", "stop")
 
 
 def test_a_refused_row_with_an_invented_model_keeps_its_code() -> None:
     row = json.dumps({"custom_id": "a", "response": {"status_code": 400, "body": {"model": TEXT, "error": {"code": TEXT}}}}).encode()
-    assert (read_row(row).error_code, read_row(row).model) == ("bad_request", None)
+    assert (read_row(row, asked="gpt-x").error_code, read_row(row, asked="gpt-x").model) == ("bad_request", None)
 
 
 @pytest.mark.parametrize("identity", [TEXT, "", "../files", "a/b", "x" * 201, None, 7])

@@ -507,7 +507,7 @@ def test_a_lane_that_hides_text_inside_another_string_is_refused(scene: Any) -> 
             return {"model": endpoint.model, "input": "".join(part.text for message in messages for part in message.parts)}
 
     scene.lane = Joining(scene.provider, scene.lane._options)
-    with pytest.raises(GateError, match="row_constant"):
+    with pytest.raises(GateError, match="row_shape"):
         scene.gate(scene.frozen())
 
 

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from policies.model import Endpoint
-from sinks.clients.openai_client import OpenAIBatches, OpenAIOptions
+from sinks.clients.connection import OpenAIOptions
+from sinks.clients.openai_client import OpenAIBatches
 from sinks.emulator.process import start_emulator
 from sinks.handover import HandOverState
 from sinks.ingest import CompletedRow, IngestReport, ResultPlace, ingest

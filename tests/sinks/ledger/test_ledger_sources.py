@@ -9,8 +9,9 @@ import pytest
 
 from sinks.errors import LedgerUnavailableError
 from sinks.ledger import files
+from sinks.ledger.erasure import erase
 from sinks.ledger.segments import Ledger
-from sinks.ledger.sources import MOST_FILES, SourceName, find, forget, lookup, merge_files, readable_names, remember
+from sinks.ledger.sources import FORGOTTEN, MOST_FILES, SourceName, find, lookup, merge_files, readable_names, remember
 
 LETTER = SourceName(record_id="r-1", source="inbox/letter for Ada Example.txt", family="f-1", title="Letter")
 TABLE_ROW = SourceName(record_id="r-2", source="inbox/table.csv", source_id="42")
@@ -40,8 +41,8 @@ def test_forgotten_names_are_in_no_byte_of_the_ledger_and_the_log_is_untouched(l
     remember(ledger.path, [LETTER])
     remember(ledger.path, [SourceName(record_id="r-1", source=LETTER.source, title="Second title"), TABLE_ROW])
     segments = {path: path.read_bytes() for path in (ledger.path / files.SEGMENTS).iterdir()}
-    assert forget(ledger.path, ["r-1"]) == 2
-    assert lookup(ledger.path, ["r-1", "r-2"]) == {"r-2": TABLE_ROW}
+    assert erase(ledger.path, ["r-1"]) == 2
+    assert lookup(ledger.path, ["r-1", "r-2"]) == {"r-1": SourceName(record_id="r-1", source=FORGOTTEN), "r-2": TABLE_ROW}
     for path in ledger.path.rglob("*"):
         assert path.is_dir() or b"Ada Example" not in path.read_bytes()
     assert segments == {path: path.read_bytes() for path in (ledger.path / files.SEGMENTS).iterdir()}
@@ -61,7 +62,7 @@ def test_many_small_files_become_one_that_says_the_same(ledger: Ledger) -> None:
 
 def test_names_are_for_the_owner_alone(ledger: Ledger) -> None:
     remember(ledger.path, [LETTER])
-    forget(ledger.path, ["r-2"])
+    erase(ledger.path, ["r-2"])
     for path in (ledger.path / files.SOURCES).iterdir():
         assert path.name == ".lock" or stat.S_IMODE(path.stat().st_mode) == 0o600
 
@@ -88,7 +89,7 @@ def test_records_are_found_by_their_source(ledger: Ledger) -> None:
     remember(ledger.path, [LETTER, TABLE_ROW, SourceName(record_id="r-0", source=TABLE_ROW.source, source_id="41")])
     assert find(ledger.path, TABLE_ROW.source) == ["r-0", "r-2"]
     assert find(ledger.path, "inbox/table") == []
-    forget(ledger.path, ["r-2"])
+    erase(ledger.path, ["r-2"])
     assert find(ledger.path, TABLE_ROW.source) == ["r-0"]
 
 
@@ -109,9 +110,10 @@ def test_a_file_is_opened_once_however_many_batches_follow(ledger: Ledger, monke
 def test_what_was_forgotten_after_it_was_looked_up_stays_forgotten(ledger: Ledger) -> None:
     remember(ledger.path, [LETTER, TABLE_ROW])
     assert set(lookup(ledger.path, ["r-1", "r-2"])) == {"r-1", "r-2"}
-    forget(ledger.path, ["r-1"])
-    assert set(lookup(ledger.path, ["r-1", "r-2"])) == {"r-2"}
-    assert remember(ledger.path, [LETTER]) == 1
+    erase(ledger.path, ["r-1"])
+    assert {name.source for name in lookup(ledger.path, ["r-1", "r-2"]).values()} == {FORGOTTEN, TABLE_ROW.source}
+    assert remember(ledger.path, [LETTER]) == 0
+    assert lookup(ledger.path, ["r-1"])["r-1"].source == FORGOTTEN
 
 
 def test_who_may_not_read_the_names_gets_none(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:

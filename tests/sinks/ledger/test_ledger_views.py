@@ -39,6 +39,14 @@ NAMES = {
     "intents",
     "record_states",
     "hand_overs",
+    "judgements",
+    "rescans",
+    "lookbacks",
+    "reviews",
+    "quarantines",
+    "deletions",
+    "erasures",
+    "checkpoints",
 }
 
 
@@ -55,7 +63,7 @@ def auditor(story: Ledger) -> Iterator[duckdb.DuckDBPyConnection]:
 
 @pytest.mark.parametrize("name", sorted(NAMES))
 def test_every_view_answers_on_an_empty_ledger(ledger: Ledger, name: str) -> None:
-    expected = 1 if name == "entries" else 0
+    expected = 1 if name in {"entries", "checkpoints"} else 0
     assert ask(ledger.path, f"SELECT count(*) FROM {name}") == [(expected,)]  # noqa: S608  # names from the list above
 
 
@@ -64,6 +72,15 @@ def test_the_views_are_those_of_the_design_and_each_says_what_it_is(story: Ledge
     assert {name for name, _ in found} == NAMES
     assert all(comment for _, comment in found)
     assert ask(story.path, "SELECT count(*) FROM duckdb_tables()") == [(0,)]
+
+
+def test_every_column_and_every_macro_says_what_it_is(story: Ledger) -> None:
+    columns = ask(story.path, "SELECT table_name || '.' || column_name, comment FROM duckdb_columns() WHERE NOT internal")
+    assert len(columns) > 10 * len(NAMES)
+    assert [name for name, comment in columns if not comment] == []
+    macros = ask(story.path, "SELECT function_name, comment FROM duckdb_functions() WHERE NOT internal")
+    assert {name for name, _ in macros} >= {"document_history"}
+    assert [name for name, comment in macros if not comment] == []
 
 
 @pytest.mark.parametrize(
@@ -137,6 +154,12 @@ def test_the_views_are_those_of_the_design_and_each_says_what_it_is(story: Ledge
             id="runs",
         ),
         pytest.param("SELECT count(*), count(spent_seq), count(*) FILTER (voided) FROM clearances", [(5, 5, 0)], id="clearances"),
+        pytest.param(
+            "SELECT count(*) = max(segment), max(tree_size) = (SELECT count(*) FROM entries), count(DISTINCT root) = count(*)"
+            " FROM checkpoints",
+            [(True, True, True)],
+            id="checkpoints",
+        ),
         pytest.param("SELECT count(*), min(strategy) FROM assignments", [(5, "prefer_cloud")], id="assignments"),
         pytest.param(
             "SELECT evidence[1].entity, evidence[1].count, lanes, cloud_requires FROM decisions WHERE record_id = 'r-phi'",

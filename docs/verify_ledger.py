@@ -1,0 +1,707 @@
+# ruff: noqa: INP001 - a script to take along, not part of a package
+"""Verifies a Waybill ledger from its written format alone: shares no code with the program that wrote it.
+
+    python verify_ledger.py LEDGER [--key FILE] [--anchor PATH]...
+
+Needs Python 3.11, pyarrow and cryptography. Read it beside `ledger-format.md`. It recomputes every leaf and the root at every checkpoint,
+and checks signatures and hand-overs of keys, numbering, footers, digests of files, archive files, the copy of the checkpoint, and anchors.
+Nothing in the folder is trusted but what a signature covers, and no signature but of the key in force.
+
+Prints one line. Exit status: 0 intact; 1 anything else, with the first bad entry and why; 2 wrong arguments.
+
+    --key FILE      the verifier key that the auditor keeps (what `waybill ledger key` prints). Without it the most that can be said is
+                    "self-consistent": whoever holds the host could have signed all of it anew
+    --anchor PATH   a folder of `*.note` files, or one such file, kept elsewhere. Without one, a tail that was cut off is not seen
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import binascii
+import hashlib
+import json
+import mmap
+import os
+import re
+import stat
+import sys
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from itertools import pairwise
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+PROCESSES = 2
+ROWS_AT_ONCE = 1 << 16
+BYTES_AT_ONCE = 1 << 28  # of values, of several rows: a dictionary makes a small file unfold into a large table
+NOTE_BYTES = 1 << 16
+ATTEMPTS = 3  # a ledger is verified while it is written, and compaction removes files that were just listed
+
+SEGMENT_NAME = re.compile(r"(?!0{8})[0-9]{8,18}\.parquet")
+ARCHIVE_NAME = re.compile(r"[0-9]{4}-[0-9]{2}[A-Za-z0-9._-]*\.parquet")
+# A checkpoint, line by line; every number is decimal without sign or leading zeros (no more digits than fit 64 bits).
+CHECKPOINT = re.compile(
+    r"(?P<origin>waybill/[0-9a-f]{16})\n(?P<size>[1-9][0-9]{0,17})\n(?P<root>[A-Za-z0-9+/]{43}=)\n"
+    r"segment (?P<segment>[1-9][0-9]{0,17})\nprevious (?P<previous>[0-9a-f]{64})\nkey_id (?P<key_id>[0-9a-f]{32})\nschema 2\n"
+)
+SIGNATURE = re.compile(r"— (?P<name>[^ \n]+) (?P<base64>[A-Za-z0-9+/]+=*)\n")
+
+# Footer keys and columns, in the order of the page. The columns that are not strings are listed with their types.
+KEYS = "schema_version ledger_id segment last_segment first_seq last_seq tree_size key_id frontier checkpoint verifier_key"
+NAMES = (  # noqa: SIM905 - reads as the page does
+    "seq entry_id event at run_id record_id actor detail_code job logical_date template_hash policy_text data_classes partial "
+    "evidence rule lanes cloud_requires policy_hash detectors_hash document_hmac family lane endpoint strategy reason score "
+    "clearance_id payload_hmac payload_bytes attempt intent_id shard_hmac provider_job_id state result_file result_row "
+    "result_digest model revision weights_digest lora_digest tokens_in tokens_out cost_usd finish_reason error_code confidence "
+    "before after expiry approval"
+).split()
+STRINGS, TIME = pa.list_(pa.string()), pa.timestamp("us", "UTC")
+EVIDENCE = pa.list_(pa.struct([("entity", pa.string()), ("count", pa.int32()), ("max_score", pa.float64()), ("detector", pa.string())]))
+TYPES = {
+    **dict.fromkeys(["seq", "payload_bytes", "tokens_in", "tokens_out"], pa.int64()),
+    **dict.fromkeys(["attempt", "result_row"], pa.int32()),
+    **dict.fromkeys(["score", "confidence"], pa.float64()),
+    **dict.fromkeys(["at", "expiry"], TIME),
+    **dict.fromkeys(["data_classes", "lanes", "cloud_requires"], STRINGS),
+    "partial": pa.bool_(),
+    "evidence": EVIDENCE,
+    "cost_usd": pa.decimal128(18, 9),
+}
+IN_ORDER = sorted(range(len(NAMES)), key=NAMES.__getitem__)
+SPEAKING = ["seq", "event", "detail_code", "result_file", "result_digest", "before", "after"]  # what the log says of itself
+
+
+class BrokenError(Exception):
+    """The ledger is not what was signed: why, and the first entry in doubt."""
+
+    def __init__(self, why: str, seq: int | None = None) -> None:
+        super().__init__(why)
+        self.why, self.seq = why, seq
+
+
+# --- The tree -------------------------------------------------------------------------------------------------------------------------
+
+Subtree = tuple[int, int, bytes]  # of a perfect subtree: its first leaf, its number of leaves, its root
+
+
+def _node(left: bytes, right: bytes) -> bytes:
+    return hashlib.sha256(b"\x01" + left + right).digest()
+
+
+def push(subtrees: list[Subtree], new: Subtree) -> None:
+    """Append a subtree, and join neighbours that are the two halves of a larger one."""
+    subtrees.append(new)
+    while len(subtrees) > 1:
+        (start, size, left), (_, right_size, right) = subtrees[-2:]
+        if size != right_size or start % (2 * size):
+            return
+        subtrees[-2:] = [(start, 2 * size, _node(left, right))]
+
+
+def push_leaves(subtrees: list[Subtree], start: int, leaves: Sequence[bytes]) -> None:
+    """Append leaves, of which the first is number `start`, as the largest perfect subtrees that RFC 6962 cuts them into."""
+    sha256, done = hashlib.sha256, 0
+    while done < len(leaves):
+        size = 1 << (len(leaves) - done).bit_length() - 1
+        if start + done:
+            size = min(size, (start + done) & -(start + done))
+        level = leaves[done : done + size]
+        while len(level) > 1:
+            pairs = iter(level)
+            level = [sha256(b"\x01" + left + right).digest() for left, right in zip(pairs, pairs, strict=True)]
+        push(subtrees, (start + done, size, level[0]))
+        done += size
+
+
+def root(frontier: Sequence[Subtree]) -> bytes:
+    """The root of the whole tree, from the roots of its perfect subtrees."""
+    result = frontier[-1][2]
+    for _, _, left in reversed(frontier[:-1]):
+        result = _node(left, result)
+    return result
+
+
+# --- Canonical bytes of an entry ------------------------------------------------------------------------------------------------------
+
+
+def _framed(prefix: bytes, values: pa.Array, suffix: bytes) -> pa.Array:
+    """Prefix, length, colon, value, suffix of each value; null where it is null."""
+    lengths = pc.binary_length(values)
+    low, high = pc.min_max(lengths).values()
+    length = lengths.cast(pa.string()).cast(pa.binary()) if low != high else pa.scalar(str(low).encode())
+    return pc.binary_join_element_wise(pa.scalar(prefix), length, pa.scalar(b":"), values, pa.scalar(suffix), pa.scalar(b""))
+
+
+def _netstrings(values: pa.Array) -> pa.Array:
+    if values.null_count:
+        raise BrokenError("a null inside a list has no canonical form")
+    return _framed(b"", _values(values), b",")
+
+
+def _values(values: pa.Array) -> pa.Array:
+    """The canonical value of each element, as binary; null where it is null."""
+    kind = values.type
+    if pa.types.is_list(kind):
+        lengths = pc.fill_null(pc.list_value_length(values), 0)
+        offsets = pa.concat_arrays([pa.array([0], pa.int32()), pc.cumulative_sum(lengths).cast(pa.int32())])
+        joined = pc.binary_join(pa.ListArray.from_arrays(offsets, _netstrings(values.flatten())), b"")
+        return pc.if_else(values.is_valid(), joined, pa.scalar(None, pa.binary()))
+    if pa.types.is_struct(kind):
+        return pc.binary_join_element_wise(*map(_netstrings, values.flatten()), pa.scalar(b""))
+    if pa.types.is_decimal(kind):
+        values = values.view(pa.decimal128(18, 0)).cast(pa.int64())  # the unscaled integer
+    elif pa.types.is_floating(kind) or pa.types.is_timestamp(kind):
+        values = values.view(pa.int64())  # the bits; the microseconds
+    return values.cast(pa.string()).cast(pa.binary())
+
+
+def _lines(name: str, values: pa.Array) -> pa.Array:
+    """Name, length, value and newline of each element. Of a column with a dictionary, each distinct value is written once."""
+    prefix = f"{name}:".encode()
+    if pa.types.is_dictionary(values.type):
+        if len(values.dictionary) <= len(values):
+            return _framed(prefix, _values(values.dictionary), b"\n").take(values.indices)
+        values = values.dictionary_decode()
+    return _framed(prefix, _values(values), b"\n")
+
+
+def leaf_hashes(rows: pa.RecordBatch) -> list[bytes]:
+    """SHA-256 of 0x00 and the canonical bytes of each row."""
+    if rows.num_rows > 1 and _unfolded_bytes(rows) > BYTES_AT_ONCE:
+        half = rows.num_rows // 2
+        return leaf_hashes(rows.slice(0, half)) + leaf_hashes(rows.slice(half))
+    lines = [_lines(NAMES[index], rows.column(index)) for index in IN_ORDER if rows.column(index).null_count < rows.num_rows]
+    entries = pc.binary_join_element_wise(pa.scalar(b"\x00"), *lines, pa.scalar(b""), null_handling="skip")
+    _, offsets, data = entries.buffers()
+    ends = memoryview(offsets).cast("i")[entries.offset : entries.offset + len(entries) + 1].tolist()
+    view, sha256 = memoryview(data), hashlib.sha256
+    return [sha256(view[start:end]).digest() for start, end in pairwise(ends)]
+
+
+def _unfolded_bytes(rows: pa.RecordBatch) -> int:
+    folded = [column for column in rows.columns if pa.types.is_dictionary(column.type)]
+    return int(rows.nbytes) + sum(pc.sum(pc.binary_length(each.dictionary).take(each.indices)).as_py() or 0 for each in folded)
+
+
+# --- The checkpoint, keys -------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Note:
+    """A checkpoint as a signed note, taken apart; not yet believed."""
+
+    note: str
+    text: str  # what is signed
+    signatures: tuple[tuple[str, bytes], ...]  # key name; key hash and signature
+    origin: str
+    size: int
+    root: bytes
+    segment: int
+    previous: str
+    key_id: str
+
+
+def parse_note(note: str) -> Note:
+    """Take a note apart, strictly: what is not exactly of the form is no checkpoint."""
+    text, separator, tail = note.partition("\n\n")
+    lines = CHECKPOINT.fullmatch(text + "\n")
+    signatures = list(SIGNATURE.finditer(tail))
+    if not separator or not lines or not signatures or "".join(match[0] for match in signatures) != tail:
+        raise BrokenError("a checkpoint is not in the form of a signed note")
+    signed = tuple((match["name"], _base64(match["base64"])) for match in signatures)
+    size, segment = int(lines["size"]), int(lines["segment"])
+    return Note(note, text + "\n", signed, lines["origin"], size, _base64(lines["root"]), segment, lines["previous"], lines["key_id"])
+
+
+def _base64(text: str) -> bytes:
+    try:
+        data = base64.b64decode(text, validate=True)
+    except binascii.Error:
+        raise BrokenError("a value is not base64") from None
+    if base64.b64encode(data).decode() != text:
+        raise BrokenError("a value is not base64 in its one proper form")
+    return data
+
+
+@dataclass(frozen=True)
+class Key:
+    """A verifier key: `name+hash+base64(0x01 || public key)`."""
+
+    text: str
+    name: str
+    key_hash: bytes
+    public: bytes
+
+    def signed(self, note: Note) -> bool:
+        """One of the note's signatures is by this key."""
+        for name, signature in note.signatures:
+            if name == self.name and signature[:4] == self.key_hash:
+                try:
+                    Ed25519PublicKey.from_public_bytes(self.public).verify(signature[4:], note.text.encode())
+                except (InvalidSignature, ValueError):
+                    continue
+                return True
+        return False
+
+
+def parse_key(text: str) -> Key:
+    """Take a verifier key apart; its hash must be the hash of its name and its public key."""
+    name, _, rest = text.partition("+")
+    digits, _, encoded = rest.partition("+")
+    public = _base64(encoded)  # 0x01 for Ed25519, and the 32 bytes of the key
+    expected = hashlib.sha256(name.encode() + b"\n" + public).digest()[:4]
+    if not re.fullmatch(r"waybill/[0-9a-f]{16}", name) or len(public) != 33 or public[0] != 1 or digits != expected.hex():  # noqa: PLR2004
+        raise BrokenError("a verifier key is not in its form")
+    return Key(text, name, expected, public[1:])
+
+
+# --- One file -------------------------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class File:
+    """What one Parquet file says, and what its rows come to. `fault` is set when it says nothing usable from there on."""
+
+    name: str  # "segments/00000001.parquet"
+    digest: str = ""
+    footer: dict[str, str] = field(default_factory=dict)
+    first_segment: int = 0
+    first_seq: int = 0
+    notes: list[Note] = field(default_factory=list)  # one for each segment in it
+    subtrees: list[list[Subtree]] = field(default_factory=list)  # likewise: its rows
+    sayings: list[dict[str, Any]] = field(default_factory=list)  # entries of the log about itself
+    fault: tuple[str, int | None] | None = None
+
+    @property
+    def archive(self) -> bool:
+        """Holds several segments, compacted."""
+        return self.name.startswith("archive/")
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[int]:
+    """A file descriptor of a plain file: nothing is followed, and nothing is waited for."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise BrokenError("is not a plain file")
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _numbered(name: str) -> int:
+    return int(Path(name).stem) if name.startswith("segments/") else 0
+
+
+def examine(folder: str, name: str) -> File:
+    """Read one file wholly; runs in a process of its own, and lets nothing escape but the report."""
+    report = File(name, first_segment=_numbered(name))
+    try:
+        with opened(Path(folder, name)) as descriptor:
+            data = mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)
+        report.digest = hashlib.sha256(data).hexdigest()
+        dictionaries = [column for column in NAMES if column not in {*TYPES, "entry_id"}]
+        reader = pq.ParquetFile(pa.BufferReader(pa.py_buffer(data)), read_dictionary=dictionaries)
+        _read_footer(report, reader.metadata, data[-8 - int.from_bytes(data[-8:-4], "little") : -8])
+        _read_rows(report, reader)
+    except BrokenError as error:
+        report.fault = (error.why, error.seq)
+    except Exception as error:  # noqa: BLE001 - whatever a hostile file makes the Parquet reader do, the answer is the same
+        report.fault = (f"cannot be read ({type(error).__name__})", None)
+    return report
+
+
+def _read_footer(report: File, metadata: pq.FileMetaData, raw: bytes) -> None:
+    """The footer, and its checkpoints, in their form; `raw` is the footer as it lies in the file."""
+    pairs = {key: value for key, value in (metadata.metadata or {}).items() if key != b"ARROW:schema"}
+    report.footer = {key.decode(): value.decode() for key, value in pairs.items()}
+    more = ["first_segment", "checkpoints"] if report.archive else []
+    if report.footer.keys() != {f"waybill.{name}" for name in KEYS.split() + more}:
+        raise BrokenError("does not have the footer keys of the format")
+    if any(raw.count(b"\x18" + bytes([len(key)]) + key + b"\x18") != 1 for key in pairs):  # as Thrift writes a key
+        raise BrokenError("has a footer key twice: readers differ in which they believe")
+    if report.archive:
+        report.first_segment = _number(report.footer["waybill.first_segment"])
+    report.first_seq = _number(report.footer["waybill.first_seq"])
+    notes = json.loads(report.footer["waybill.checkpoints"]) if report.archive else [report.footer["waybill.checkpoint"]]
+    report.notes = [parse_note(note) for note in notes]
+    sizes = [report.first_seq - 1, *(note.size for note in report.notes)]
+    if any(size <= before for before, size in pairwise(sizes)) or metadata.num_rows != sizes[-1] - sizes[0]:
+        raise BrokenError(f"holds {metadata.num_rows} entries, and signed were others: some were dropped or added", report.first_seq)
+    schema = metadata.schema.to_arrow_schema()
+    if schema.names != NAMES or any(schema.field(name).type != TYPES.get(name, pa.string()) for name in NAMES):
+        raise BrokenError("does not have the columns of the format", report.first_seq)
+
+
+def _number(text: str) -> int:
+    if not re.fullmatch("[1-9][0-9]{0,17}", text):
+        raise BrokenError("has something else than a number in its footer")
+    return int(text)
+
+
+def _read_rows(report: File, reader: pq.ParquetFile) -> None:
+    """The subtrees of each segment's rows, in batches; nothing of the rows is kept but what the log says of itself."""
+    report.subtrees = [[] for _ in report.notes]
+    flat = [column.max_repetition_level == 0 for column in map(reader.schema.column, range(len(reader.schema)))]  # no list
+    done, segment = report.first_seq - 1, 0
+    for group in range(reader.num_row_groups):
+        bounds = Bounds()
+        for rows in reader.iter_batches(ROWS_AT_ONCE, row_groups=[group], use_threads=False):
+            rows.validate(full=True)
+            _check_numbers(rows.column(0), done + 1)
+            report.sayings += _sayings(rows)
+            bounds.add(rows)
+            leaves, used = leaf_hashes(rows), 0
+            while used < len(leaves):
+                if segment == len(report.notes):
+                    raise BrokenError("holds more entries than were signed", done + 1)
+                part = leaves[used : used + report.notes[segment].size - done]
+                push_leaves(report.subtrees[segment], done, part)
+                done, used = done + len(part), used + len(part)
+                segment += done == report.notes[segment].size
+        bounds.check(reader.metadata.row_group(group), flat)
+    if segment < len(report.notes):
+        raise BrokenError("holds fewer entries than were signed", done + 1)
+
+
+def _check_numbers(column: pa.Array, first: int) -> None:
+    expected = array("q", range(first, first + len(column)))
+    if column.null_count or not column.equals(pa.Array.from_buffers(pa.int64(), len(column), [None, pa.py_buffer(expected)])):
+        found = column.to_pylist()
+        bad = next(index for index, seq in enumerate(found) if seq != first + index)
+        raise BrokenError("entries do not count by one: one was dropped, added or moved", first + bad)
+
+
+def _sayings(rows: pa.RecordBatch) -> list[dict[str, Any]]:
+    events = rows.column(NAMES.index("event")).cast(pa.string())
+    chosen = pc.or_(pc.is_in(events, pa.array(["key_rotated", "compacted"])), pc.equal(rows.column(0), 1))
+    return rows.select(SPEAKING).filter(chosen).to_pylist() if pc.any(chosen).as_py() else []
+
+
+class Bounds:
+    """The least and the greatest value, and the number of nulls, of each column that Parquet stores for a row group.
+
+    Query engines leave out row groups by what the metadata says of these, so it must not hide any entry.
+    """
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[Any, Any, int]] = []
+
+    def add(self, rows: pa.RecordBatch) -> None:
+        """Widen them by these rows."""
+        leaves = [leaf for column in rows.columns for leaf in _leaf_columns(column)]
+        before = self.seen or [(None, None, 0)] * len(leaves)
+        self.seen = []
+        for (low, high, nulls), (values, more) in zip(before, leaves, strict=True):
+            least, greatest = (value.as_py() for value in pc.min_max(values).values())
+            ends = [value for value in (low, high, least, greatest) if value is not None and value == value]  # noqa: PLR0124 - not NaN
+            self.seen.append((min(ends, default=None), max(ends, default=None), nulls + more))
+
+    def check(self, group: pq.RowGroupMetaData, flat: Sequence[bool]) -> None:
+        """Compare with what is stated. Only after reading: pyarrow ends the process over metadata that reading would refuse."""
+        for index, (low, high, nulls) in enumerate(self.seen):
+            column = group.column(index)
+            stated = column.statistics if column.is_stats_set else None
+            if getattr(column, "bloom_filter_offset", None) or column.has_column_index:
+                raise BrokenError("carries an index or a filter, which the format does not have: it may hide entries from queries")
+            if stated and stated.has_min_max and low is not None and not stated.min <= low <= high <= stated.max:
+                raise BrokenError("states bounds that hide entries from queries")
+            if stated and stated.has_null_count and flat[index] and stated.null_count != nulls:
+                raise BrokenError("states numbers of nulls that hide entries from queries")
+
+
+def _leaf_columns(column: pa.Array) -> list[tuple[pa.Array, int]]:
+    """The columns that Parquet stores for this one: their values, or only the distinct ones, and how many are null."""
+    if pa.types.is_dictionary(column.type):
+        return [(column.dictionary.take(column.indices.unique().drop_null()), column.null_count)]
+    if pa.types.is_list(column.type):
+        return _leaf_columns(column.flatten())
+    if pa.types.is_struct(column.type):
+        return [(values, 0) for values in column.flatten()]
+    return [(column, column.null_count)]
+
+
+# --- The log --------------------------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Log:
+    """The state of the walk over all segments in order: what has been shown to be signed so far."""
+
+    keys: list[Key] = field(default_factory=list)  # the chain of signed hand-overs; the last is in force
+    signers: set[str] = field(default_factory=set)  # those that have signed a checkpoint
+    frontier: list[Subtree] = field(default_factory=list)
+    notes: dict[int, Note] = field(default_factory=dict)  # by tree size
+    began: int = 0  # first seq of the segment before, and
+    size: int = 0  # its last
+    digest: str | None = "0" * 64  # of the file of the segment before, where it is there
+    starts: dict[str, int] = field(default_factory=dict)  # of files: the first seq
+    compacted: set[tuple[Any, ...]] = field(default_factory=set)
+
+    def follow(self, number: int, sources: list[File]) -> None:
+        """Check one segment, wherever its rows are: in its own file, in an archive file, or in both."""
+        try:
+            fault = next((source for source in sources if source.fault), None)
+            if fault and fault.fault:
+                raise BrokenError(f"{fault.name} {fault.fault[0]}", fault.fault[1])  # noqa: TRY301 - all faults are named below
+            note = sources[0].notes[number - sources[0].first_segment]
+            heard = [saying for saying in sources[0].sayings if self.size < saying["seq"] <= note.size]
+            if number == 1:
+                self.keys = [_first_key(heard)]
+            self._check_note(number, note, sources)
+            frontier = [self._grown(note, source.subtrees[number - source.first_segment]) for source in sources][-1]
+            for source in sources:
+                self._check_footer(number, note, frontier, source)
+            self._hear(note, heard)
+        except BrokenError as error:
+            raise BrokenError(f"segment {number}: {error.why}", error.seq or self.size + 1) from None
+        self.began, self.size, self.frontier, self.notes[note.size] = self.size + 1, note.size, frontier, note
+        self.digest = next((source.digest for source in sources if not source.archive), None)
+
+    def _check_note(self, number: int, note: Note, sources: list[File]) -> None:
+        key = self.keys[-1]
+        if sum(source.archive for source in sources) > 1:
+            raise BrokenError("two archive files hold it: queries would see it twice")
+        if any(source.notes[number - source.first_segment].note != note.note for source in sources):
+            raise BrokenError("its file and the archive hold different checkpoints")
+        if note.segment != number or note.origin != key.name:
+            raise BrokenError("its checkpoint is of another segment or another ledger")
+        if len(note.signatures) != 1 or not key.signed(note):
+            raise BrokenError("its checkpoint is not signed by the key in force: edited, or signed by somebody else")
+        if self.digest not in (None, note.previous):
+            raise BrokenError("the file of the segment before is not the one that was committed", self.began)
+        self.signers.add(key.text)
+
+    def _grown(self, note: Note, subtrees: list[Subtree]) -> list[Subtree]:
+        """The frontier after this segment: its root must be the one that was signed."""
+        if subtrees[0][0] != self.size:
+            raise BrokenError("does not go on where the segment before ended")
+        frontier = self.frontier.copy()
+        for subtree in subtrees:
+            push(frontier, subtree)
+        if root(frontier) != note.root:
+            raise BrokenError(f"of entries {self.size + 1} to {note.size}, one is not as it was signed: changed, dropped, added or moved")
+        return frontier
+
+    def _check_footer(self, number: int, note: Note, frontier: list[Subtree], source: File) -> None:
+        if number == source.first_segment:
+            self.starts[source.name] = self.size + 1
+        if number != source.first_segment + len(source.notes) - 1:
+            return  # the footer of an archive file speaks of the last segment in it
+        digests = ",".join(digest.hex() for _, _, digest in frontier)
+        first, name = self.starts[source.name], note.origin.removeprefix("waybill/")
+        signed = ("2", name, number, number, first, note.size, note.size, note.key_id, digests, note.note, self.keys[-1].text)
+        for key, value in zip(KEYS.split(), signed, strict=True):
+            if source.footer[f"waybill.{key}"] != str(value):
+                raise BrokenError(f"the footer value {key} of {source.name} is not what was signed")
+
+    def _hear(self, note: Note, heard: Iterable[dict[str, Any]]) -> None:
+        """Follow what the log says of itself, now that it is shown to be signed."""
+        for saying in heard:
+            if saying["event"] == "compacted":
+                self.compacted.add(tuple(saying[name] for name in ("result_file", "result_digest", "before", "after")))
+            if saying["event"] == "key_rotated":
+                new = parse_key(saying["after"] or "")
+                if note.size != self.size + 1 or saying["before"] != self.keys[-1].key_hash.hex() or new.name != note.origin:
+                    raise BrokenError("hands over from another key, to another ledger's, or not alone in its segment")
+                self.keys.append(new)
+
+
+def _first_key(heard: list[dict[str, Any]]) -> Key:
+    """The key that signs segment 1, as its first entry states it. Only a pinned key says whether it is the right one."""
+    if not heard or (heard[0]["seq"], heard[0]["event"], heard[0]["detail_code"]) != (1, "schema", "version_2"):
+        raise BrokenError("the first entry does not state format version 2")
+    return parse_key(heard[0]["after"] or "")
+
+
+def walk(reports: list[File]) -> Log:
+    """Follow the log from segment 1 to its end; then archive files must be those that it says it made."""
+    log, holders = Log(), dict[int, list[File]]()
+    for report in reports:
+        if report.fault and (not report.first_segment or not report.notes):
+            holders.setdefault(report.first_segment or 1, []).append(report)
+        for number in range(report.first_segment, report.first_segment + len(report.notes)):
+            holders.setdefault(number, []).append(report)
+    if not holders:
+        raise BrokenError("there is no segment: everything was dropped, or this is no ledger", 1)
+    for number in range(1, max(holders) + 1):
+        if number not in holders:
+            raise BrokenError(f"segment {number} is missing", log.size + 1)
+        log.follow(number, holders[number])
+    if all(report.archive for report in holders[max(holders)]):
+        raise BrokenError("the newest segment is missing: it always stays in segments/", log.size)
+    for report in reports:
+        segments = str(report.first_segment), str(report.first_segment + len(report.notes) - 1)
+        if report.archive and (report.name.removeprefix("archive/"), report.digest, *segments) not in log.compacted:
+            raise BrokenError(f"{report.name} is not the file that a `compacted` entry states: changed, or put there", report.first_seq)
+    return log
+
+
+# --- The folder, anchors, and the answer ----------------------------------------------------------------------------------------------
+
+
+def names_in(folder: Path) -> list[str]:
+    """Every name in `archive/`, then `segments/`. In that order: what an archive file needs is committed before it appears."""
+    found = []
+    for part in (folder / "archive", folder / "segments"):
+        if part.is_symlink():
+            raise BrokenError(f"{part.name}/ is a link")
+        if part.is_dir():
+            found += sorted(f"{part.name}/{path.name}" for path in part.iterdir())
+    return found
+
+
+def accounted(names: Iterable[str]) -> list[str]:
+    """The Parquet files among them; raises for a name that has no place in a ledger."""
+    files = []
+    for name in names:
+        part, _, base = name.partition("/")
+        if ARCHIVE_NAME.fullmatch(base) if part == "archive" else SEGMENT_NAME.fullmatch(base) and f"{int(base[:-8]):08}" == base[:-8]:
+            files.append(name)
+        elif not base.startswith(".tmp-") or base.endswith(".parquet"):  # a glob in DuckDB would read the latter
+            raise BrokenError(f"{name!a} has no place in a ledger: queries may read what nobody signed")
+    return files
+
+
+def read_note(path: Path) -> str:
+    """The text of a small plain file."""
+    with opened(path) as descriptor:
+        data = os.read(descriptor, NOTE_BYTES + 1)
+    if len(data) > NOTE_BYTES:
+        raise BrokenError("is too large for a checkpoint")
+    return data.decode()
+
+
+def read_copy(path: Path) -> str:
+    """The copy of the newest checkpoint; nothing where there is none, which proves nothing."""
+    try:
+        return read_note(path) if os.path.lexists(path) else ""
+    except (BrokenError, OSError, UnicodeError):
+        raise BrokenError("the file `checkpoint` cannot be read as a checkpoint") from None
+
+
+def anchor_notes(paths: Iterable[Path]) -> list[tuple[str, Note]]:
+    """Every checkpoint that is kept elsewhere."""
+    found = []
+    for path in paths:
+        files = sorted(path.glob("*.note")) if path.is_dir() else [path]
+        if not files:
+            raise BrokenError(f"anchor {str(path)!a} holds no checkpoint to compare with")
+        for file in files:
+            try:
+                found.append((ascii(str(file)), parse_note(read_note(file))))
+            except (BrokenError, OSError, UnicodeError) as error:
+                raise BrokenError(f"anchor {str(file)!a} cannot be read as a checkpoint ({type(error).__name__})") from None
+    return found
+
+
+def check_anchor(log: Log, name: str, note: Note) -> None:
+    """A checkpoint kept elsewhere must be one of the log's own."""
+    if note.origin != log.keys[0].name:
+        raise BrokenError(f"anchor {name} is of another ledger, or this ledger took the place of the one anchored", 1)
+    if note.size > log.size:
+        raise BrokenError(f"anchor {name} has seen {note.size} entries, the ledger ends at {log.size}: its tail was cut off", log.size + 1)
+    own = log.notes.get(note.size)
+    if own is None or own.text != note.text:
+        raise BrokenError(f"anchor {name} has another checkpoint at {note.size} entries: the log was rewritten up to there", note.size)
+    if not any(key.signed(note) for key in log.keys):
+        raise BrokenError(f"anchor {name} is not signed by a key of this log")
+
+
+def examine_all(folder: str, files: list[str], processes: int) -> list[File]:
+    """Read files in processes of their own. When one dies over a file, the file is found by halves."""
+    try:
+        with ProcessPoolExecutor(min(processes, len(files) or 1), mp_context=get_context("spawn")) as pool:
+            return list(pool.map(examine, [folder] * len(files), files, chunksize=1 + len(files) // 256))
+    except BrokenProcessPool:
+        if len(files) == 1:
+            fault = ("makes the Parquet reader crash, or needs more memory than there is", None)
+            return [File(files[0], first_segment=_numbered(files[0]), fault=fault)]
+        half = len(files) // 2
+        return examine_all(folder, files[:half], processes) + examine_all(folder, files[half:], processes)
+
+
+def verify_once(folder: Path, pinned: list[Key] | None, anchors: list[Path], processes: int) -> str:
+    """Say that the ledger is intact, or raise BrokenError. `processes` 0 reads the files in this one."""
+    kept = anchor_notes(anchors)
+    copy = read_copy(folder / "checkpoint")  # before the segments: their number grows meanwhile
+    names = names_in(folder)
+    files = accounted(names)
+    reports = examine_all(str(folder), files, processes) if processes else [examine(str(folder), name) for name in files]
+    log = walk(reports)
+    if copy and copy not in {note.note for note in log.notes.values()}:
+        raise BrokenError("the file `checkpoint` is no checkpoint of this log: it was edited, or the log's tail was cut off", log.size + 1)
+    for name, note in kept:
+        check_anchor(log, name, note)
+    if pinned is not None and log.signers.isdisjoint(key.text for key in pinned):
+        raise BrokenError("the pinned key has signed no checkpoint of this log: somebody else has signed it anew", 1)
+    kind = "intact" if pinned is not None else "self-consistent, key not pinned"
+    temporary, last = len(names) - len(files), log.notes[log.size]
+    detail = f"{log.size} entries in {len(log.notes)} segments, root {last.root.hex()}, {len(log.keys)} signing key(s)"
+    detail += f", {len(kept)} anchored checkpoint(s)"
+    return f"{kind}: {detail}" + (f", {temporary} temporary file(s) ignored" if temporary else "")
+
+
+def verify(folder: Path, pinned: list[Key] | None = None, anchors: Sequence[Path] = (), processes: int = 0) -> tuple[int, str]:
+    """The exit status and the line to print."""
+    answer = ""
+    for _ in range(ATTEMPTS):
+        before = _listing(folder)
+        try:
+            return 0, verify_once(folder, pinned, list(anchors), processes)
+        except BrokenError as error:
+            answer = f"{f'seq {error.seq}: ' if error.seq else ''}{error.why}"
+        except Exception as error:  # noqa: BLE001 - hostile input has one answer, whatever it broke
+            answer = f"the ledger cannot be read ({type(error).__name__})"
+        if before == _listing(folder):
+            break
+    return 1, f"NOT INTACT: {answer}"
+
+
+def _listing(folder: Path) -> list[str]:
+    with suppress(BrokenError, OSError):
+        return names_in(folder)
+    return []
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line."""
+    parser = argparse.ArgumentParser(description="Verify a Waybill ledger, independently of Waybill.")
+    parser.add_argument("ledger", type=Path, help="the ledger's folder")
+    parser.add_argument("--key", type=Path, help="file with the verifier key that you keep")
+    parser.add_argument(
+        "--anchor", type=Path, action="append", default=[], help="folder of *.note files, or one file, kept elsewhere; repeatable"
+    )
+    given = parser.parse_args(arguments)
+    pinned = None
+    if not given.ledger.is_dir():
+        parser.error("the ledger is no folder")
+    if not all(map(os.path.exists, given.anchor)):
+        parser.error("an anchor is not there (one in S3 must be copied to a folder first)")
+    if given.key:
+        try:
+            pinned = [parse_key(line) for line in given.key.read_text(encoding="utf-8").splitlines()]
+        except (BrokenError, OSError, UnicodeError):
+            pinned = []
+        if not pinned:
+            parser.error("the key file does not hold a verifier key (the line that `waybill ledger key` prints)")
+    status, line = verify(given.ledger, pinned, given.anchor, PROCESSES)
+    print(line)  # noqa: T201 - this is its output
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,99 @@
+"""How an endpoint with the OpenAI API is reached: what the registry says, and nothing from the environment.
+
+Invariant 8. URL, proxy, CA file and key come from the registry entry and the secret passed in. The SDK also reads OPENAI_BASE_URL,
+OPENAI_ORG_ID, OPENAI_PROJECT_ID, OPENAI_ADMIN_KEY, OPENAI_CUSTOM_HEADERS, and its HTTP library the proxy, CA and .netrc variables:
+none of them takes effect. Redirects are not followed, and a request to another origin is stopped.
+"""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from policies.model import Endpoint, Lane
+from sinks.errors import EndpointError
+
+if TYPE_CHECKING:  # a third of a second of imports that `waybill --help` must not pay
+    import httpx2
+
+    from sinks.clients.resolve import Lookup
+
+EMULATOR = "emulator"
+NO_KEY = "none"
+GENERATION_S = 600.0
+"""How long a server inside may take for one answer: a model of this building's size, with other requests before ours."""
+
+# Which headers may go out. An allow-list, because OPENAI_CUSTOM_HEADERS and the SDK's account variables add headers of any name.
+# x-stainless-raw-response never matters to a server: the SDK reads it back from the request to know that it streams.
+_HEADERS = frozenset(
+    {"accept", "accept-encoding", "connection", "content-type", "content-length", "transfer-encoding", "x-stainless-raw-response"}
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenAIOptions:
+    """How one endpoint is reached. timeout_s: for one read or write, not for a whole transfer. local_networks: see `resolve`."""
+
+    name: str
+    base_url: str
+    api_key: str = field(repr=False)
+    proxy: str = field(default="", repr=False)  # may carry a password
+    ca_file: str = ""
+    timeout_s: float = 60.0
+    local: bool = False
+    local_networks: str = ""
+
+    @classmethod
+    def of(cls, endpoint: Endpoint, api_key: str) -> OpenAIOptions:
+        """The options of a registry entry. A local endpoint and the emulator must be local; any other must use TLS."""
+        local = endpoint.lane is Lane.LOCAL or endpoint.provider == EMULATOR
+        scheme = urlsplit(endpoint.base_url).scheme
+        if scheme not in ({"http", "https"} if local else {"https"}):
+            msg = (
+                f"endpoint {endpoint.name}: base_url must be an {'http(s)' if local else 'https'} URL; correct it in the endpoint registry"
+            )
+            raise EndpointError(msg)
+        if local and endpoint.proxy:
+            msg = f"endpoint {endpoint.name}: a local endpoint cannot be reached through a proxy; remove proxy from its registry entry"
+            raise EndpointError(msg)
+        return cls(
+            name=endpoint.name,
+            base_url=endpoint.base_url,
+            api_key=api_key,
+            proxy=endpoint.proxy,
+            ca_file=endpoint.ca_file,
+            timeout_s=float(endpoint.settings.get("timeout_s", GENERATION_S if endpoint.engine == "openai_compatible" else 60.0)),
+            local=local,
+            local_networks=str(endpoint.settings.get("local_networks", "")),
+        )
+
+
+def http_client(options: OpenAIOptions, lookup: Lookup | None = None) -> httpx2.Client:
+    """An HTTP client that ignores the environment, follows no redirect, and sends only to the registry's origin."""
+    import httpx2  # noqa: PLC0415 - the SDK's own HTTP library
+
+    from sinks.clients.resolve import LocalTransport, networks, system_lookup  # noqa: PLC0415
+
+    origin = httpx2.URL(options.base_url)
+    ours = {"host": origin.netloc.decode(), "user-agent": "waybill", "authorization": f"Bearer {options.api_key or NO_KEY}"}
+
+    def guard(request: httpx2.Request) -> None:
+        if (request.url.scheme, request.url.host, request.url.port) != (origin.scheme, origin.host, origin.port):
+            msg = f"endpoint {options.name}: a request to another origin was stopped; report this"
+            raise EndpointError(msg)
+        for name in list(request.headers):
+            if name not in _HEADERS:
+                del request.headers[name]
+        request.headers.update(ours)
+
+    verify: ssl.SSLContext | bool = ssl.create_default_context(cafile=options.ca_file) if options.ca_file else True
+    transport: httpx2.BaseTransport
+    if options.local:
+        transport = LocalTransport(allowed=networks(options.local_networks), lookup=lookup or system_lookup, verify=verify)
+    else:
+        transport = httpx2.HTTPTransport(verify=verify, trust_env=False, proxy=options.proxy or None, retries=0)
+    return httpx2.Client(
+        transport=transport, trust_env=False, follow_redirects=False, timeout=options.timeout_s, event_hooks={"request": [guard]}
+    )

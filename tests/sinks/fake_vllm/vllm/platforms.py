@@ -1,0 +1,8 @@
+from __future__ import annotations
+
+
+class Platform:
+    device_type = ""
+
+
+current_platform = Platform()
