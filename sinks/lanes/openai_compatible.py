@@ -23,10 +23,11 @@ from sinks import durable
 from sinks.clients.chat_client import ChatServer
 from sinks.egress import redeem
 from sinks.errors import EndpointError, RejectedError
+from sinks.lanes.chat_body import chat_body
 from sinks.lanes.chat_documents import ChatOptions
 from sinks.lanes.chat_job import ChatJob
 from sinks.lanes.spool_results import decode_results
-from sinks.request import SALT_ROLE, Message, Prompt, TaskKind, spoken
+from sinks.request import Message, Prompt, TaskKind
 from sinks.shard import ClearedShard, JobStatus, LaneResult
 
 ENGINE_UNAVAILABLE = "engine_unavailable"
@@ -55,14 +56,7 @@ class OpenAICompatibleLane:
 
     def body(self, messages: Sequence[Message], prompt: Prompt, endpoint: Endpoint) -> dict[str, Any]:
         """A chat completion. Every part is a content element of its own, with the name of its slot."""
-        body: dict[str, Any] = {
-            "model": endpoint.model,
-            "kind": prompt.kind.value,
-            "messages": [{"role": message.role, "content": _elements(message)} for message in spoken(messages)],
-            "max_tokens": prompt.max_tokens,
-            "temperature": prompt.temperature,
-            "seed": prompt.seed,
-        }
+        body = chat_body(messages, prompt, endpoint)
         if prompt.kind is TaskKind.EXTRACT and prompt.schema is not None:
             strict = bool(endpoint.settings.get("strict_schema", True))
             body["response_format"] = {
@@ -71,8 +65,7 @@ class OpenAICompatibleLane:
             }
         if endpoint.settings.get("logprobs", True):
             body["logprobs"] = True
-        salt = [element for message in messages if message.role == SALT_ROLE for element in _elements(message)]
-        return {**body, "cache_salt": salt} if salt else body
+        return body
 
     def row(self, row_id: str, body: dict[str, Any], endpoint: Endpoint) -> dict[str, Any]:  # noqa: ARG002 - the protocol's signature
         """One line of the shard file."""
@@ -87,9 +80,10 @@ class OpenAICompatibleLane:
         try:
             self._spool.mkdir(mode=durable.PRIVATE_FOLDER, parents=True, exist_ok=True)
             durable.replace(self._path(shard.intent_id, "in.jsonl"), shard.content, mode=durable.PRIVATE_FILE)
+            self._job(shard.intent_id)
         except OSError:
+            self._path(shard.intent_id, "in.jsonl").unlink(missing_ok=True)  # else a later look would find a job that was refused
             raise RejectedError("spool_unwritable") from None
-        self._job(shard.intent_id)
         return shard.intent_id
 
     def find(self, intent_id: str, digest: str, since: datetime) -> Sequence[str]:  # noqa: ARG002 - the protocol's signature
@@ -100,7 +94,10 @@ class OpenAICompatibleLane:
         """How far the job is. One that an earlier process left is taken up where it stood."""
         if not self._path(provider_job_id, "in.jsonl").exists():
             return JobStatus(provider_job_id=provider_job_id, state="absent", ended=False)
-        job = self._job(provider_job_id)
+        try:
+            job = self._job(provider_job_id)
+        except OSError as error:
+            raise EndpointError(f"openai_compatible: the spool cannot be used ({error.strerror}); free the disk or check it") from None
         state = job.state
         self._down = self._down or state == "failed"
         answered, failed = job.counts
@@ -159,7 +156,3 @@ class OpenAICompatibleLane:
 
     def _path(self, job_id: str, suffix: str) -> Path:
         return self._spool / f"{job_id}.{suffix}"
-
-
-def _elements(message: Message) -> list[dict[str, str]]:
-    return [{"type": "text", "text": part.text, **({"slot": part.slot} if part.slot else {})} for part in message.parts]

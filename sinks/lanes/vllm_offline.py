@@ -20,12 +20,13 @@ from typing import Any
 from policies.model import Endpoint
 from sinks.egress import redeem
 from sinks.errors import EndpointError, RejectedError
+from sinks.lanes.chat_body import chat_body
 from sinks.lanes.vllm_batch import Row
 from sinks.lanes.vllm_fleet import CLOSE_S, Fleet, FleetPlan, LaneProgress
 from sinks.lanes.vllm_jobs import Job, delete_job, job_exists
 from sinks.lanes.vllm_locks import device_locks
 from sinks.lanes.vllm_settings import NETNS, read_settings
-from sinks.request import SALT_ROLE, Message, Prompt, TaskKind, spoken
+from sinks.request import Message, Prompt, TaskKind
 from sinks.shard import ClearedShard, JobStatus, LaneResult
 
 ENGINE_UNAVAILABLE = "engine_unavailable"
@@ -58,17 +59,7 @@ class VllmOfflineLane:
 
     def body(self, messages: Sequence[Message], prompt: Prompt, endpoint: Endpoint) -> dict[str, Any]:
         """A chat. Every part is a content element of its own, so that the gate can look at it alone; the worker joins them."""
-        body: dict[str, Any] = {
-            "model": endpoint.model,
-            "kind": prompt.kind.value,
-            "messages": [{"role": message.role, "content": _elements(message)} for message in spoken(messages)],
-            "max_tokens": prompt.max_tokens,
-            "temperature": prompt.temperature,
-            "seed": prompt.seed,
-            "schema": prompt.schema if prompt.kind is TaskKind.EXTRACT else None,
-        }
-        salt = [element for message in messages if message.role == SALT_ROLE for element in _elements(message)]
-        return {**body, "cache_salt": salt} if salt else body
+        return {**chat_body(messages, prompt, endpoint), "schema": prompt.schema if prompt.kind is TaskKind.EXTRACT else None}
 
     def row(self, row_id: str, body: dict[str, Any], endpoint: Endpoint) -> dict[str, Any]:  # noqa: ARG002 - the protocol's signature
         """One line of the shard file."""
@@ -180,11 +171,3 @@ class VllmOfflineLane:
             yield
         except OSError as error:
             raise EndpointError(f"vllm_offline: {self._spool}: the spool or a device lock cannot be used ({error.strerror})") from None
-
-
-def _elements(message: Message) -> list[dict[str, str]]:
-    """Constants by their text alone, record parts with the name of their slot."""
-    return [
-        {"type": "text", "text": part.text} if part.slot is None else {"type": "text", "text": part.text, "slot": part.slot}
-        for part in message.parts
-    ]

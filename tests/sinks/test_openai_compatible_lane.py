@@ -323,6 +323,15 @@ def test_nobody_there_is_a_rejection_before_anything_is_sent(build: Build, insid
     assert inside.asked == []
 
 
+def test_a_spool_that_cannot_be_written_is_a_rejection_and_leaves_no_job(build: Build, inside: Inside, tmp_path: Path) -> None:
+    lane = build()
+    (tmp_path / "spool" / f"{INTENT}.out.jsonl").mkdir(parents=True)
+    with pytest.raises(RejectedError, match="spool_unwritable"):
+        lane.hand_over(cleared(lane, endpoint(inside), (SUMMARIZE, {"text": "one"})))
+    assert list(lane.find(INTENT, "d", None)) == []  # type: ignore[arg-type]  # this lane does not look at the time
+    assert inside.asked == []
+
+
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
 def test_a_server_that_sends_us_elsewhere_is_refused(build: Build, inside: Inside, status: int) -> None:
     inside.models_status = status
