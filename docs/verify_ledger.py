@@ -3,9 +3,11 @@
 
     python verify_ledger.py LEDGER [--key FILE] [--anchor PATH]...
 
-Needs Python 3.11, pyarrow and cryptography. Read it beside `ledger-format.md`. It recomputes every leaf and the root at every checkpoint,
-and checks signatures and hand-overs of keys, numbering, footers, digests of files, archive files, the copy of the checkpoint, and anchors.
-Nothing in the folder is trusted but what a signature covers, and no signature but of the key in force.
+Needs Python 3.11, pyarrow 18 and cryptography, or later ones. Read it beside `ledger-format.md`, from top to bottom: the tree, an entry's
+bytes, checkpoints and keys, one file, the log, the folder. It recomputes every leaf and the root at every checkpoint, and checks signatures
+and hand-overs of keys, numbering, footers, digests of files, archive files, the copy of the checkpoint, and anchors. Nothing in the folder
+is trusted but what a signature covers, and no signature but of the key in force. What is not signed is not checked: names (`sources/`), and
+the views (`ledger.duckdb`, `views.sql`): make those anew with `waybill ledger relink` before you believe what they show.
 
 Prints one line. Exit status: 0 intact; 1 anything else, with the first bad entry and why; 2 wrong arguments.
 
@@ -20,14 +22,15 @@ import argparse
 import base64
 import binascii
 import hashlib
+import io
 import json
 import mmap
 import os
 import re
 import stat
 import sys
-from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
@@ -49,12 +52,13 @@ BYTES_AT_ONCE = 1 << 28  # of values, of several rows: a dictionary makes a smal
 NOTE_BYTES = 1 << 16
 ATTEMPTS = 3  # a ledger is verified while it is written, and compaction removes files that were just listed
 
-SEGMENT_NAME = re.compile(r"(?!0{8})[0-9]{8,18}\.parquet")
-ARCHIVE_NAME = re.compile(r"[0-9]{4}-[0-9]{2}[A-Za-z0-9._-]*\.parquet")
-# A checkpoint, line by line; every number is decimal without sign or leading zeros (no more digits than fit 64 bits).
+SEGMENT_NAME = re.compile(r"(?!0{8})([0-9]{8}|[1-9][0-9]{8,17})\.parquet")
+ARCHIVE_NAME = re.compile(r"[0-9]{4}-[0-9]{2}\.((?!0{8})[0-9]{8}|[1-9][0-9]{8,17})-([0-9]{8}|[1-9][0-9]{8,17})\.parquet")
+NUMBER = re.compile("[1-9][0-9]{0,17}")  # decimal, without sign or leading zeros, no more digits than fit 64 bits
 CHECKPOINT = re.compile(
-    r"(?P<origin>waybill/[0-9a-f]{16})\n(?P<size>[1-9][0-9]{0,17})\n(?P<root>[A-Za-z0-9+/]{43}=)\n"
-    r"segment (?P<segment>[1-9][0-9]{0,17})\nprevious (?P<previous>[0-9a-f]{64})\nkey_id (?P<key_id>[0-9a-f]{32})\nschema 2\n"
+    rf"(?P<origin>waybill/[0-9a-f]{{16}})\n(?P<size>{NUMBER.pattern})\n(?P<root>[A-Za-z0-9+/]{{43}}=)\n"
+    rf"segment (?P<segment>{NUMBER.pattern})\n"
+    r"previous (?P<previous>[0-9a-f]{64})\nkey_id (?P<key_id>[0-9a-f]{32})\nschema 2\n"
 )
 SIGNATURE = re.compile(r"— (?P<name>[^ \n]+) (?P<base64>[A-Za-z0-9+/]+=*)\n")
 
@@ -79,7 +83,9 @@ TYPES = {
     "evidence": EVIDENCE,
     "cost_usd": pa.decimal128(18, 9),
 }
-IN_ORDER = sorted(range(len(NAMES)), key=NAMES.__getitem__)
+ALWAYS = {"seq", "entry_id", "event", "at", "actor"}  # the columns that are never null
+SCHEMA = pa.schema([pa.field(name, TYPES.get(name, pa.string()), nullable=name not in ALWAYS) for name in NAMES])
+REPEATING = [name for name in NAMES if name not in TYPES and name != "entry_id"]  # read as a dictionary and codes
 SPEAKING = ["seq", "event", "detail_code", "result_file", "result_digest", "before", "after"]  # what the log says of itself
 
 
@@ -91,7 +97,7 @@ class BrokenError(Exception):
         self.why, self.seq = why, seq
 
 
-# --- The tree -------------------------------------------------------------------------------------------------------------------------
+# --- The tree: RFC 6962 -----------------------------------------------------------------------------------------------------------------
 
 Subtree = tuple[int, int, bytes]  # of a perfect subtree: its first leaf, its number of leaves, its root
 
@@ -111,7 +117,7 @@ def push(subtrees: list[Subtree], new: Subtree) -> None:
 
 
 def push_leaves(subtrees: list[Subtree], start: int, leaves: Sequence[bytes]) -> None:
-    """Append leaves, of which the first is number `start`, as the largest perfect subtrees that RFC 6962 cuts them into."""
+    """Append leaves, of which the first is number `start`, as the largest perfect subtrees that they can be cut into."""
     sha256, done = hashlib.sha256, 0
     while done < len(leaves):
         size = 1 << (len(leaves) - done).bit_length() - 1
@@ -133,7 +139,7 @@ def root(frontier: Sequence[Subtree]) -> bytes:
     return result
 
 
-# --- Canonical bytes of an entry ------------------------------------------------------------------------------------------------------
+# --- The canonical bytes of an entry, for whole columns at a time -----------------------------------------------------------------------
 
 
 def _framed(prefix: bytes, values: pa.Array, suffix: bytes) -> pa.Array:
@@ -179,10 +185,13 @@ def _lines(name: str, values: pa.Array) -> pa.Array:
 
 def leaf_hashes(rows: pa.RecordBatch) -> list[bytes]:
     """SHA-256 of 0x00 and the canonical bytes of each row."""
-    if rows.num_rows > 1 and _unfolded_bytes(rows) > BYTES_AT_ONCE:
+    folded = [column for column in rows.columns if pa.types.is_dictionary(column.type)]
+    unfolded = rows.nbytes + sum(pc.sum(pc.binary_length(each.dictionary).take(each.indices)).as_py() or 0 for each in folded)
+    if rows.num_rows > 1 and unfolded > BYTES_AT_ONCE:
         half = rows.num_rows // 2
         return leaf_hashes(rows.slice(0, half)) + leaf_hashes(rows.slice(half))
-    lines = [_lines(NAMES[index], rows.column(index)) for index in IN_ORDER if rows.column(index).null_count < rows.num_rows]
+    columns = sorted(zip(NAMES, rows.columns, strict=True), key=lambda pair: pair[0])
+    lines = [_lines(name, column) for name, column in columns if column.null_count < rows.num_rows]
     entries = pc.binary_join_element_wise(pa.scalar(b"\x00"), *lines, pa.scalar(b""), null_handling="skip")
     _, offsets, data = entries.buffers()
     ends = memoryview(offsets).cast("i")[entries.offset : entries.offset + len(entries) + 1].tolist()
@@ -190,12 +199,7 @@ def leaf_hashes(rows: pa.RecordBatch) -> list[bytes]:
     return [sha256(view[start:end]).digest() for start, end in pairwise(ends)]
 
 
-def _unfolded_bytes(rows: pa.RecordBatch) -> int:
-    folded = [column for column in rows.columns if pa.types.is_dictionary(column.type)]
-    return int(rows.nbytes) + sum(pc.sum(pc.binary_length(each.dictionary).take(each.indices)).as_py() or 0 for each in folded)
-
-
-# --- The checkpoint, keys -------------------------------------------------------------------------------------------------------------
+# --- Checkpoints and keys ---------------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -226,13 +230,11 @@ def parse_note(note: str) -> Note:
 
 
 def _base64(text: str) -> bytes:
-    try:
+    with suppress(binascii.Error):
         data = base64.b64decode(text, validate=True)
-    except binascii.Error:
-        raise BrokenError("a value is not base64") from None
-    if base64.b64encode(data).decode() != text:
-        raise BrokenError("a value is not base64 in its one proper form")
-    return data
+        if base64.b64encode(data).decode() == text:
+            return data
+    raise BrokenError("a value is not base64 in its one proper form")
 
 
 @dataclass(frozen=True)
@@ -248,11 +250,9 @@ class Key:
         """One of the note's signatures is by this key."""
         for name, signature in note.signatures:
             if name == self.name and signature[:4] == self.key_hash:
-                try:
+                with suppress(InvalidSignature, ValueError):
                     Ed25519PublicKey.from_public_bytes(self.public).verify(signature[4:], note.text.encode())
-                except (InvalidSignature, ValueError):
-                    continue
-                return True
+                    return True
         return False
 
 
@@ -267,18 +267,18 @@ def parse_key(text: str) -> Key:
     return Key(text, name, expected, public[1:])
 
 
-# --- One file -------------------------------------------------------------------------------------------------------------------------
+# --- One file ---------------------------------------------------------------------------------------------------------------------------
 
 
 @dataclass
 class File:
-    """What one Parquet file says, and what its rows come to. `fault` is set when it says nothing usable from there on."""
+    """What one Parquet file says, and what its rows come to. `fault` is set when it says nothing usable."""
 
-    name: str  # "segments/00000001.parquet"
+    name: str  # "segments/00000001.parquet", "archive/2026-10.00000001-00000312.parquet"
+    first: int  # segment in it, as its name says
+    last: int
     digest: str = ""
     footer: dict[str, str] = field(default_factory=dict)
-    first_segment: int = 0
-    first_seq: int = 0
     notes: list[Note] = field(default_factory=list)  # one for each segment in it
     subtrees: list[list[Subtree]] = field(default_factory=list)  # likewise: its rows
     sayings: list[dict[str, Any]] = field(default_factory=list)  # entries of the log about itself
@@ -288,6 +288,14 @@ class File:
     def archive(self) -> bool:
         """Holds several segments, compacted."""
         return self.name.startswith("archive/")
+
+
+def named(name: str) -> File | None:
+    """The file of this name, unread; None where a ledger has no such name."""
+    part, _, base = name.partition("/")
+    match = (ARCHIVE_NAME if part == "archive" else SEGMENT_NAME).fullmatch(base)
+    found = File(name, int(match[1]), int(match[match.re.groups])) if match else None
+    return found if found and found.first <= found.last else None
 
 
 @contextmanager
@@ -302,86 +310,101 @@ def opened(path: Path) -> Iterator[int]:
         os.close(descriptor)
 
 
-def _numbered(name: str) -> int:
-    return int(Path(name).stem) if name.startswith("segments/") else 0
-
-
-def examine(folder: str, name: str) -> File:
+def examine(folder: str, file: File) -> File:
     """Read one file wholly; runs in a process of its own, and lets nothing escape but the report."""
-    report = File(name, first_segment=_numbered(name))
     try:
-        with opened(Path(folder, name)) as descriptor:
+        with opened(Path(folder, file.name)) as descriptor:
             data = mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)
-        report.digest = hashlib.sha256(data).hexdigest()
-        dictionaries = [column for column in NAMES if column not in {*TYPES, "entry_id"}]
-        reader = pq.ParquetFile(pa.BufferReader(pa.py_buffer(data)), read_dictionary=dictionaries)
-        _read_footer(report, reader.metadata, data[-8 - int.from_bytes(data[-8:-4], "little") : -8])
-        _read_rows(report, reader)
+        file.digest = hashlib.sha256(data).hexdigest()
+        reader = pq.ParquetFile(pa.BufferReader(pa.py_buffer(data)), read_dictionary=REPEATING)
+        _read_footer(file, reader.metadata, data)
+        _read_rows(file, reader, data)
     except BrokenError as error:
-        report.fault = (error.why, error.seq)
+        file.fault = (error.why, error.seq)
     except Exception as error:  # noqa: BLE001 - whatever a hostile file makes the Parquet reader do, the answer is the same
-        report.fault = (f"cannot be read ({type(error).__name__})", None)
-    return report
+        file.fault = (f"cannot be read ({type(error).__name__})", None)
+    return file
 
 
-def _read_footer(report: File, metadata: pq.FileMetaData, raw: bytes) -> None:
-    """The footer, and its checkpoints, in their form; `raw` is the footer as it lies in the file."""
-    pairs = {key: value for key, value in (metadata.metadata or {}).items() if key != b"ARROW:schema"}
-    report.footer = {key.decode(): value.decode() for key, value in pairs.items()}
-    more = ["first_segment", "checkpoints"] if report.archive else []
-    if report.footer.keys() != {f"waybill.{name}" for name in KEYS.split() + more}:
+def _read_footer(file: File, metadata: pq.FileMetaData, data: mmap.mmap) -> None:
+    """The footer, and its checkpoints, in their form."""
+    pairs = dict(metadata.metadata or {})
+    file.footer = {key.decode(): value.decode() for key, value in pairs.items() if key != b"ARROW:schema"}
+    more = ["first_segment", "checkpoints"] if file.archive else []
+    if file.footer.keys() != {f"waybill.{name}" for name in KEYS.split() + more}:
         raise BrokenError("does not have the footer keys of the format")
+    raw = _raw_footer(data)
     if any(raw.count(b"\x18" + bytes([len(key)]) + key + b"\x18") != 1 for key in pairs):  # as Thrift writes a key
         raise BrokenError("has a footer key twice: readers differ in which they believe")
-    if report.archive:
-        report.first_segment = _number(report.footer["waybill.first_segment"])
-    report.first_seq = _number(report.footer["waybill.first_seq"])
-    notes = json.loads(report.footer["waybill.checkpoints"]) if report.archive else [report.footer["waybill.checkpoint"]]
-    report.notes = [parse_note(note) for note in notes]
-    sizes = [report.first_seq - 1, *(note.size for note in report.notes)]
-    if any(size <= before for before, size in pairwise(sizes)) or metadata.num_rows != sizes[-1] - sizes[0]:
-        raise BrokenError(f"holds {metadata.num_rows} entries, and signed were others: some were dropped or added", report.first_seq)
-    schema = metadata.schema.to_arrow_schema()
-    if schema.names != NAMES or any(schema.field(name).type != TYPES.get(name, pa.string()) for name in NAMES):
-        raise BrokenError("does not have the columns of the format", report.first_seq)
-
-
-def _number(text: str) -> int:
-    if not re.fullmatch("[1-9][0-9]{0,17}", text):
+    if any(not NUMBER.fullmatch(file.footer[f"waybill.{name}"]) for name in ("first_seq", "last_seq")):
         raise BrokenError("has something else than a number in its footer")
-    return int(text)
+    first_seq = int(file.footer["waybill.first_seq"])
+    notes = json.loads(file.footer["waybill.checkpoints"]) if file.archive else [file.footer["waybill.checkpoint"]]
+    file.notes = [parse_note(note) for note in notes]
+    if len(notes) != file.last - file.first + 1:
+        raise BrokenError("does not hold the segments that its name says", first_seq)
+    sizes = [first_seq - 1, *(note.size for note in file.notes)]
+    if any(size <= before for before, size in pairwise(sizes)) or metadata.num_rows != sizes[-1] - sizes[0]:
+        raise BrokenError(f"holds {metadata.num_rows} entries, and signed were others: some were dropped or added", first_seq)
+    if metadata.schema.to_arrow_schema().remove_metadata() != SCHEMA:
+        raise BrokenError("does not have the columns of the format", first_seq)
+    # Readers differ in what they make of a footer that says a thing twice, or more than it should: there is one way to say it.
+    front, back = _frame_of_footers()
+    if not raw.startswith(front) or not raw.endswith(back) or raw != _written_again(metadata):
+        raise BrokenError("has a footer that says more than the format has: readers may differ in what they see", first_seq)
+    second = pa.ipc.read_schema(pa.py_buffer(_base64(pairs[b"ARROW:schema"].decode())))
+    if second.metadata or second != SCHEMA:
+        raise BrokenError("has a second schema in its footer that is another", first_seq)
 
 
-def _read_rows(report: File, reader: pq.ParquetFile) -> None:
+def _raw_footer(data: bytes | mmap.mmap) -> bytes:
+    return data[-8 - int.from_bytes(data[-8:-4], "little") : -8]
+
+
+def _written_again(metadata: pq.FileMetaData) -> bytes:
+    written = io.BytesIO()
+    metadata.write_metadata_file(written)
+    return _raw_footer(written.getvalue())
+
+
+def _frame_of_footers() -> tuple[bytes, bytes]:
+    """How every footer begins, with the columns, and how it ends, with how their bounds are to be read: as in a file without rows."""
+    blank = io.BytesIO()
+    pq.ParquetWriter(blank, SCHEMA).close()
+    raw, author = _raw_footer(blank.getvalue()), pq.read_metadata(blank).created_by.encode()
+    return raw.partition(b"\x16\x00\x19\x0c")[0], raw.rpartition(author)[2]  # between them: no rows, no groups, footer keys
+
+
+def _read_rows(file: File, reader: pq.ParquetFile, data: mmap.mmap) -> None:
     """The subtrees of each segment's rows, in batches; nothing of the rows is kept but what the log says of itself."""
-    report.subtrees = [[] for _ in report.notes]
-    flat = [column.max_repetition_level == 0 for column in map(reader.schema.column, range(len(reader.schema)))]  # no list
-    done, segment = report.first_seq - 1, 0
+    file.subtrees = [[] for _ in file.notes]
+    done, segment = int(file.footer["waybill.first_seq"]) - 1, 0
     for group in range(reader.num_row_groups):
-        bounds = Bounds()
+        chunks: list[Chunk] = []
         for rows in reader.iter_batches(ROWS_AT_ONCE, row_groups=[group], use_threads=False):
             rows.validate(full=True)
             _check_numbers(rows.column(0), done + 1)
-            report.sayings += _sayings(rows)
-            bounds.add(rows)
+            file.sayings += _sayings(rows)
+            seen = [chunk for column in rows.columns for chunk in chunks_of(column)]
+            chunks = [old + new for old, new in zip(chunks, seen, strict=True)] if chunks else seen
             leaves, used = leaf_hashes(rows), 0
             while used < len(leaves):
-                if segment == len(report.notes):
+                if segment == len(file.notes):
                     raise BrokenError("holds more entries than were signed", done + 1)
-                part = leaves[used : used + report.notes[segment].size - done]
-                push_leaves(report.subtrees[segment], done, part)
+                part = leaves[used : used + file.notes[segment].size - done]
+                push_leaves(file.subtrees[segment], done, part)
                 done, used = done + len(part), used + len(part)
-                segment += done == report.notes[segment].size
-        bounds.check(reader.metadata.row_group(group), flat)
-    if segment < len(report.notes):
+                segment += done == file.notes[segment].size
+        for index, chunk in enumerate(chunks):
+            chunk.check(reader.metadata.row_group(group).column(index))
+    if segment < len(file.notes):
         raise BrokenError("holds fewer entries than were signed", done + 1)
+    _check_layout(reader.metadata, data)
 
 
 def _check_numbers(column: pa.Array, first: int) -> None:
-    expected = array("q", range(first, first + len(column)))
-    if column.null_count or not column.equals(pa.Array.from_buffers(pa.int64(), len(column), [None, pa.py_buffer(expected)])):
-        found = column.to_pylist()
-        bad = next(index for index, seq in enumerate(found) if seq != first + index)
+    if column.null_count or not column.equals(pa.array(range(first, first + len(column)), pa.int64())):
+        bad = next(index for index, seq in enumerate(column.to_pylist()) if seq != first + index)
         raise BrokenError("entries do not count by one: one was dropped, added or moved", first + bad)
 
 
@@ -391,50 +414,64 @@ def _sayings(rows: pa.RecordBatch) -> list[dict[str, Any]]:
     return rows.select(SPEAKING).filter(chosen).to_pylist() if pc.any(chosen).as_py() else []
 
 
-class Bounds:
-    """The least and the greatest value, and the number of nulls, of each column that Parquet stores for a row group.
+def _check_layout(metadata: pq.FileMetaData, data: mmap.mmap) -> None:
+    """From the first byte to the footer, nothing lies in the file but the columns that the footer names, one after another."""
+    groups = [metadata.row_group(index) for index in range(metadata.num_row_groups)]
+    columns = [group.column(index) for group in groups for index in range(group.num_columns)]
+    spans = [(column.dictionary_page_offset or column.data_page_offset, column.total_compressed_size) for column in columns]
+    place = 4
+    for start, length in sorted(spans):
+        place = place + length if start == place and length > 0 else -1
+    if data[:4] != b"PAR1" or place != len(data) - 8 - metadata.serialized_size or any(group.num_rows == 0 for group in groups):
+        raise BrokenError("has something between its columns, or lacks something there")
+    if any(group.sorting_columns for group in groups) or any(
+        column.file_path or column.file_offset or column.metadata for column in columns
+    ):
+        raise BrokenError("says of its columns what the format does not have: readers may look for entries elsewhere")
 
-    Query engines leave out row groups by what the metadata says of these, so it must not hide any entry.
-    """
 
-    def __init__(self) -> None:
-        self.seen: list[tuple[Any, Any, int]] = []
+@dataclass
+class Chunk:
+    """What one stored column of a row group holds. Query engines leave out row groups by what the metadata says of these."""
 
-    def add(self, rows: pa.RecordBatch) -> None:
-        """Widen them by these rows."""
-        leaves = [leaf for column in rows.columns for leaf in _leaf_columns(column)]
-        before = self.seen or [(None, None, 0)] * len(leaves)
-        self.seen = []
-        for (low, high, nulls), (values, more) in zip(before, leaves, strict=True):
-            least, greatest = (value.as_py() for value in pc.min_max(values).values())
-            ends = [value for value in (low, high, least, greatest) if value is not None and value == value]  # noqa: PLR0124 - not NaN
-            self.seen.append((min(ends, default=None), max(ends, default=None), nulls + more))
+    low: Any
+    high: Any
+    nulls: int
+    slots: int
 
-    def check(self, group: pq.RowGroupMetaData, flat: Sequence[bool]) -> None:
+    def __add__(self, other: Chunk) -> Chunk:
+        lows, highs = ([one for one in pair if one is not None] for pair in ((self.low, other.low), (self.high, other.high)))
+        ends = min(lows, default=None), max(highs, default=None)
+        return Chunk(*ends, self.nulls + other.nulls, self.slots + other.slots)
+
+    def check(self, column: pq.ColumnChunkMetaData) -> None:
         """Compare with what is stated. Only after reading: pyarrow ends the process over metadata that reading would refuse."""
-        for index, (low, high, nulls) in enumerate(self.seen):
-            column = group.column(index)
-            stated = column.statistics if column.is_stats_set else None
-            if getattr(column, "bloom_filter_offset", None) or column.has_column_index:
-                raise BrokenError("carries an index or a filter, which the format does not have: it may hide entries from queries")
-            if stated and stated.has_min_max and low is not None and not stated.min <= low <= high <= stated.max:
-                raise BrokenError("states bounds that hide entries from queries")
-            if stated and stated.has_null_count and flat[index] and stated.null_count != nulls:
-                raise BrokenError("states numbers of nulls that hide entries from queries")
+        stated = column.statistics if column.is_stats_set else None
+        if column.has_column_index or column.has_offset_index or getattr(column, "bloom_filter_offset", None) is not None:
+            raise BrokenError("carries an index or a filter, which the format does not have: it may hide entries from queries")
+        if stated and stated.has_min_max and (self.low is None or not stated.min <= self.low <= self.high <= stated.max):
+            raise BrokenError("states bounds that hide entries from queries")
+        counts = (stated.null_count, stated.has_distinct_count) if stated and stated.has_null_count else (self.nulls, False)
+        if (column.num_values, *counts) != (self.slots, self.nulls, False):
+            raise BrokenError("states numbers of values or of nulls that hide entries from queries")
 
 
-def _leaf_columns(column: pa.Array) -> list[tuple[pa.Array, int]]:
-    """The columns that Parquet stores for this one: their values, or only the distinct ones, and how many are null."""
-    if pa.types.is_dictionary(column.type):
-        return [(column.dictionary.take(column.indices.unique().drop_null()), column.null_count)]
+def chunks_of(column: pa.Array, slots: int | None = None, nulls: int = 0) -> list[Chunk]:
+    """The columns that Parquet stores for this one. In a list, an empty one and a null each take a slot that counts as null."""
     if pa.types.is_list(column.type):
-        return _leaf_columns(column.flatten())
+        empty = len(column) - (pc.sum(pc.greater(pc.list_value_length(column), 0)).as_py() or 0)
+        values = column.flatten()
+        return chunks_of(values, len(values) + empty, empty)
     if pa.types.is_struct(column.type):
-        return [(values, 0) for values in column.flatten()]
-    return [(column, column.null_count)]
+        return [chunk for values in column.flatten() for chunk in chunks_of(values, slots, nulls)]
+    nulls, slots = nulls + column.null_count, len(column) if slots is None else slots
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary.take(column.indices.unique().drop_null())
+    low, high = (None if end != end else end for end in (one.as_py() for one in pc.min_max(column).values()))  # noqa: PLR0124 - not NaN
+    return [Chunk(low, high, nulls, slots)]
 
 
-# --- The log --------------------------------------------------------------------------------------------------------------------------
+# --- The log ----------------------------------------------------------------------------------------------------------------------------
 
 
 @dataclass
@@ -445,44 +482,52 @@ class Log:
     signers: set[str] = field(default_factory=set)  # those that have signed a checkpoint
     frontier: list[Subtree] = field(default_factory=list)
     notes: dict[int, Note] = field(default_factory=dict)  # by tree size
-    began: int = 0  # first seq of the segment before, and
-    size: int = 0  # its last
+    size: int = 0  # entries so far
+    began: dict[int, int] = field(default_factory=lambda: {0: 1})  # first seq of each segment
     digest: str | None = "0" * 64  # of the file of the segment before, where it is there
-    starts: dict[str, int] = field(default_factory=dict)  # of files: the first seq
+    taken_to: int = 0  # last segment of the archive file that queries read here
     compacted: set[tuple[Any, ...]] = field(default_factory=set)
 
-    def follow(self, number: int, sources: list[File]) -> None:
-        """Check one segment, wherever its rows are: in its own file, in an archive file, or in both."""
+    def follow(self, number: int, holders: list[File]) -> None:
+        """Check one segment, wherever its rows are: in its own file, in archive files, or in both."""
         try:
-            fault = next((source for source in sources if source.fault), None)
-            if fault and fault.fault:
-                raise BrokenError(f"{fault.name} {fault.fault[0]}", fault.fault[1])  # noqa: TRY301 - all faults are named below
-            note = sources[0].notes[number - sources[0].first_segment]
-            heard = [saying for saying in sources[0].sayings if self.size < saying["seq"] <= note.size]
+            self.began[number] = self.size + 1
+            self._check_ranges(number, holders)
+            note, *others = [file.notes[number - file.first] for file in holders]
+            heard = [saying for saying in holders[0].sayings if self.size < saying["seq"] <= note.size]
             if number == 1:
                 self.keys = [_first_key(heard)]
-            self._check_note(number, note, sources)
-            frontier = [self._grown(note, source.subtrees[number - source.first_segment]) for source in sources][-1]
-            for source in sources:
-                self._check_footer(number, note, frontier, source)
+            self._check_note(number, note, others)
+            frontiers = [self._grown(note, file.subtrees[number - file.first]) for file in holders]
+            for file in holders:
+                if number == file.last:  # the footer of an archive file speaks of the last segment in it
+                    self._check_footer(note, frontiers[0], file)
             self._hear(note, heard)
         except BrokenError as error:
             raise BrokenError(f"segment {number}: {error.why}", error.seq or self.size + 1) from None
-        self.began, self.size, self.frontier, self.notes[note.size] = self.size + 1, note.size, frontier, note
-        self.digest = next((source.digest for source in sources if not source.archive), None)
+        self.size, self.frontier, self.notes[note.size] = note.size, frontiers[0], note
+        self.digest = next((file.digest for file in holders if not file.archive), None)
 
-    def _check_note(self, number: int, note: Note, sources: list[File]) -> None:
+    def _check_ranges(self, number: int, holders: list[File]) -> None:
+        """Queries read, as long as there is one, the archive file that reaches farthest of those that begin where the last ended."""
+        if number == self.taken_to + 1:
+            self.taken_to = max((file.last for file in holders if file.archive and file.first == number), default=self.taken_to)
+        for file in holders:
+            if file.archive and file.last > self.taken_to:
+                raise BrokenError(f"{file.name} neither follows on the archive nor lies within one file of it: queries would not read it")
+            if file.fault:
+                raise BrokenError(f"{file.name} {file.fault[0]}", file.fault[1])
+
+    def _check_note(self, number: int, note: Note, others: list[Note]) -> None:
         key = self.keys[-1]
-        if sum(source.archive for source in sources) > 1:
-            raise BrokenError("two archive files hold it: queries would see it twice")
-        if any(source.notes[number - source.first_segment].note != note.note for source in sources):
+        if any(other.note != note.note for other in others):
             raise BrokenError("its file and the archive hold different checkpoints")
         if note.segment != number or note.origin != key.name:
             raise BrokenError("its checkpoint is of another segment or another ledger")
         if len(note.signatures) != 1 or not key.signed(note):
             raise BrokenError("its checkpoint is not signed by the key in force: edited, or signed by somebody else")
         if self.digest not in (None, note.previous):
-            raise BrokenError("the file of the segment before is not the one that was committed", self.began)
+            raise BrokenError("the file of the segment before is not the one that was committed", self.began[number - 1])
         self.signers.add(key.text)
 
     def _grown(self, note: Note, subtrees: list[Subtree]) -> list[Subtree]:
@@ -496,19 +541,15 @@ class Log:
             raise BrokenError(f"of entries {self.size + 1} to {note.size}, one is not as it was signed: changed, dropped, added or moved")
         return frontier
 
-    def _check_footer(self, number: int, note: Note, frontier: list[Subtree], source: File) -> None:
-        if number == source.first_segment:
-            self.starts[source.name] = self.size + 1
-        if number != source.first_segment + len(source.notes) - 1:
-            return  # the footer of an archive file speaks of the last segment in it
-        digests = ",".join(digest.hex() for _, _, digest in frontier)
-        first, name = self.starts[source.name], note.origin.removeprefix("waybill/")
-        signed = ("2", name, number, number, first, note.size, note.size, note.key_id, digests, note.note, self.keys[-1].text)
-        for key, value in zip(KEYS.split(), signed, strict=True):
-            if source.footer[f"waybill.{key}"] != str(value):
-                raise BrokenError(f"the footer value {key} of {source.name} is not what was signed")
+    def _check_footer(self, note: Note, frontier: list[Subtree], file: File) -> None:
+        digests, name = ",".join(digest.hex() for _, _, digest in frontier), note.origin.removeprefix("waybill/")
+        numbers = note.segment, note.segment, self.began[file.first], note.size, note.size
+        signed = dict(zip(KEYS.split(), ("2", name, *numbers, note.key_id, digests, note.note, self.keys[-1].text), strict=True))
+        for key, value in (signed | ({"first_segment": file.first} if file.archive else {})).items():
+            if file.footer[f"waybill.{key}"] != str(value):
+                raise BrokenError(f"the footer value {key} of {file.name} is not what was signed")
 
-    def _hear(self, note: Note, heard: Iterable[dict[str, Any]]) -> None:
+    def _hear(self, note: Note, heard: list[dict[str, Any]]) -> None:
         """Follow what the log says of itself, now that it is shown to be signed."""
         for saying in heard:
             if saying["event"] == "compacted":
@@ -527,141 +568,121 @@ def _first_key(heard: list[dict[str, Any]]) -> Key:
     return parse_key(heard[0]["after"] or "")
 
 
-def walk(reports: list[File]) -> Log:
+def walk(files: list[File]) -> Log:
     """Follow the log from segment 1 to its end; then archive files must be those that it says it made."""
-    log, holders = Log(), dict[int, list[File]]()
-    for report in reports:
-        if report.fault and (not report.first_segment or not report.notes):
-            holders.setdefault(report.first_segment or 1, []).append(report)
-        for number in range(report.first_segment, report.first_segment + len(report.notes)):
-            holders.setdefault(number, []).append(report)
+    log, holders = Log(), defaultdict[int, list[File]](list)
+    for file in files:
+        for number in range(file.first, min(file.last, file.first + len(file.notes)) + 1):
+            holders[number].append(file)
     if not holders:
         raise BrokenError("there is no segment: everything was dropped, or this is no ledger", 1)
-    for number in range(1, max(holders) + 1):
+    for number in range(1, max(file.last for file in files) + 1):
         if number not in holders:
             raise BrokenError(f"segment {number} is missing", log.size + 1)
         log.follow(number, holders[number])
-    if all(report.archive for report in holders[max(holders)]):
+    if all(file.archive for file in holders[len(log.notes)]):
         raise BrokenError("the newest segment is missing: it always stays in segments/", log.size)
-    for report in reports:
-        segments = str(report.first_segment), str(report.first_segment + len(report.notes) - 1)
-        if report.archive and (report.name.removeprefix("archive/"), report.digest, *segments) not in log.compacted:
-            raise BrokenError(f"{report.name} is not the file that a `compacted` entry states: changed, or put there", report.first_seq)
+    for file in files:
+        if file.archive and (file.name.removeprefix("archive/"), file.digest, str(file.first), str(file.last)) not in log.compacted:
+            raise BrokenError(f"{file.name} is not the file that a `compacted` entry states: changed, or put there", log.began[file.first])
     return log
 
 
-# --- The folder, anchors, and the answer ----------------------------------------------------------------------------------------------
+# --- The folder, anchors, and the answer ------------------------------------------------------------------------------------------------
 
 
 def names_in(folder: Path) -> list[str]:
     """Every name in `archive/`, then `segments/`. In that order: what an archive file needs is committed before it appears."""
     found = []
     for part in (folder / "archive", folder / "segments"):
-        if part.is_symlink():
-            raise BrokenError(f"{part.name}/ is a link")
-        if part.is_dir():
-            found += sorted(f"{part.name}/{path.name}" for path in part.iterdir())
+        if os.path.lexists(part):
+            if part.is_symlink() or not part.is_dir():
+                raise BrokenError(f"{part.name}/ is a link, or no folder")
+            found += sorted(f"{part.name}/{name}" for name in os.listdir(part))  # noqa: PTH208 - names are all that is asked for
     return found
 
 
-def accounted(names: Iterable[str]) -> list[str]:
-    """The Parquet files among them; raises for a name that has no place in a ledger."""
-    files = []
+def files_named(names: list[str]) -> list[File]:
+    """The files of the log among them, unread; raises for a name that has no place in a ledger."""
     for name in names:
-        part, _, base = name.partition("/")
-        if ARCHIVE_NAME.fullmatch(base) if part == "archive" else SEGMENT_NAME.fullmatch(base) and f"{int(base[:-8]):08}" == base[:-8]:
-            files.append(name)
-        elif not base.startswith(".tmp-") or base.endswith(".parquet"):  # a glob in DuckDB would read the latter
+        base = name.partition("/")[2]
+        if not named(name) and (not base.startswith(".tmp-") or base.endswith(".parquet")):  # a glob in DuckDB would read the latter
             raise BrokenError(f"{name!a} has no place in a ledger: queries may read what nobody signed")
-    return files
+    return [file for name in names if (file := named(name))]
 
 
-def read_note(path: Path) -> str:
+def read_note(path: Path, what: str) -> str:
     """The text of a small plain file."""
-    with opened(path) as descriptor:
-        data = os.read(descriptor, NOTE_BYTES + 1)
-    if len(data) > NOTE_BYTES:
-        raise BrokenError("is too large for a checkpoint")
-    return data.decode()
+    with suppress(BrokenError, OSError, UnicodeError), opened(path) as descriptor:
+        data = os.read(descriptor, NOTE_BYTES)
+        if len(data) < NOTE_BYTES:
+            return data.decode()
+    raise BrokenError(f"{what} cannot be read as a checkpoint")
 
 
-def read_copy(path: Path) -> str:
-    """The copy of the newest checkpoint; nothing where there is none, which proves nothing."""
-    try:
-        return read_note(path) if os.path.lexists(path) else ""
-    except (BrokenError, OSError, UnicodeError):
-        raise BrokenError("the file `checkpoint` cannot be read as a checkpoint") from None
-
-
-def anchor_notes(paths: Iterable[Path]) -> list[tuple[str, Note]]:
+def anchor_notes(paths: Sequence[Path]) -> list[tuple[str, Note]]:
     """Every checkpoint that is kept elsewhere."""
     found = []
     for path in paths:
         files = sorted(path.glob("*.note")) if path.is_dir() else [path]
         if not files:
             raise BrokenError(f"anchor {str(path)!a} holds no checkpoint to compare with")
-        for file in files:
-            try:
-                found.append((ascii(str(file)), parse_note(read_note(file))))
-            except (BrokenError, OSError, UnicodeError) as error:
-                raise BrokenError(f"anchor {str(file)!a} cannot be read as a checkpoint ({type(error).__name__})") from None
-    return found
+        found += [(f"anchor {str(file)!a}", read_note(file, f"anchor {str(file)!a}")) for file in files]
+    return [(name, parse_note(note)) for name, note in found]
 
 
 def check_anchor(log: Log, name: str, note: Note) -> None:
     """A checkpoint kept elsewhere must be one of the log's own."""
     if note.origin != log.keys[0].name:
-        raise BrokenError(f"anchor {name} is of another ledger, or this ledger took the place of the one anchored", 1)
+        raise BrokenError(f"{name} is of another ledger, or this ledger took the place of the one anchored", 1)
     if note.size > log.size:
-        raise BrokenError(f"anchor {name} has seen {note.size} entries, the ledger ends at {log.size}: its tail was cut off", log.size + 1)
+        raise BrokenError(f"{name} has seen {note.size} entries, the ledger ends at {log.size}: its tail was cut off", log.size + 1)
     own = log.notes.get(note.size)
     if own is None or own.text != note.text:
-        raise BrokenError(f"anchor {name} has another checkpoint at {note.size} entries: the log was rewritten up to there", note.size)
+        raise BrokenError(f"{name} has another checkpoint at {note.size} entries: the log was rewritten up to there", note.size)
     if not any(key.signed(note) for key in log.keys):
-        raise BrokenError(f"anchor {name} is not signed by a key of this log")
+        raise BrokenError(f"{name} is not signed by a key of this log")
 
 
-def examine_all(folder: str, files: list[str], processes: int) -> list[File]:
+def examine_all(folder: str, files: list[File], processes: int) -> list[File]:
     """Read files in processes of their own. When one dies over a file, the file is found by halves."""
     try:
         with ProcessPoolExecutor(min(processes, len(files) or 1), mp_context=get_context("spawn")) as pool:
             return list(pool.map(examine, [folder] * len(files), files, chunksize=1 + len(files) // 256))
     except BrokenProcessPool:
         if len(files) == 1:
-            fault = ("makes the Parquet reader crash, or needs more memory than there is", None)
-            return [File(files[0], first_segment=_numbered(files[0]), fault=fault)]
+            files[0].fault = ("makes the Parquet reader crash, or needs more memory than there is", None)
+            return files
         half = len(files) // 2
         return examine_all(folder, files[:half], processes) + examine_all(folder, files[half:], processes)
 
 
-def verify_once(folder: Path, pinned: list[Key] | None, anchors: list[Path], processes: int) -> str:
+def verify_once(folder: Path, pinned: Sequence[Key] | None, anchors: Sequence[Path], processes: int) -> str:
     """Say that the ledger is intact, or raise BrokenError. `processes` 0 reads the files in this one."""
-    kept = anchor_notes(anchors)
-    copy = read_copy(folder / "checkpoint")  # before the segments: their number grows meanwhile
+    kept, copy = anchor_notes(anchors), folder / "checkpoint"  # both before the segments, whose number grows meanwhile
+    text = read_note(copy, "the file `checkpoint`") if os.path.lexists(copy) else ""  # none, or an empty one, proves nothing
     names = names_in(folder)
-    files = accounted(names)
-    reports = examine_all(str(folder), files, processes) if processes else [examine(str(folder), name) for name in files]
-    log = walk(reports)
-    if copy and copy not in {note.note for note in log.notes.values()}:
+    files = files_named(names)
+    log = walk(examine_all(str(folder), files, processes) if processes else [examine(str(folder), file) for file in files])
+    if text and text not in {note.note for note in log.notes.values()}:
         raise BrokenError("the file `checkpoint` is no checkpoint of this log: it was edited, or the log's tail was cut off", log.size + 1)
     for name, note in kept:
         check_anchor(log, name, note)
     if pinned is not None and log.signers.isdisjoint(key.text for key in pinned):
         raise BrokenError("the pinned key has signed no checkpoint of this log: somebody else has signed it anew", 1)
     kind = "intact" if pinned is not None else "self-consistent, key not pinned"
-    temporary, last = len(names) - len(files), log.notes[log.size]
-    detail = f"{log.size} entries in {len(log.notes)} segments, root {last.root.hex()}, {len(log.keys)} signing key(s)"
-    detail += f", {len(kept)} anchored checkpoint(s)"
-    return f"{kind}: {detail}" + (f", {temporary} temporary file(s) ignored" if temporary else "")
+    temporary, newest = len(names) - len(files), log.notes[log.size]
+    detail = f"{log.size} entries in {len(log.notes)} segments, root {newest.root.hex()}, {len(log.keys)} signing key(s)"
+    return f"{kind}: {detail}, {len(kept)} anchored checkpoint(s)" + (f", {temporary} temporary file(s) ignored" if temporary else "")
 
 
-def verify(folder: Path, pinned: list[Key] | None = None, anchors: Sequence[Path] = (), processes: int = 0) -> tuple[int, str]:
+def verify(folder: Path, pinned: Sequence[Key] | None = None, anchors: Sequence[Path] = (), processes: int = 0) -> tuple[int, str]:
     """The exit status and the line to print."""
     answer = ""
     for _ in range(ATTEMPTS):
         before = _listing(folder)
         try:
-            return 0, verify_once(folder, pinned, list(anchors), processes)
+            return 0, verify_once(folder, pinned, anchors, processes)
         except BrokenError as error:
             answer = f"{f'seq {error.seq}: ' if error.seq else ''}{error.why}"
         except Exception as error:  # noqa: BLE001 - hostile input has one answer, whatever it broke
@@ -682,20 +703,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Verify a Waybill ledger, independently of Waybill.")
     parser.add_argument("ledger", type=Path, help="the ledger's folder")
     parser.add_argument("--key", type=Path, help="file with the verifier key that you keep")
-    parser.add_argument(
-        "--anchor", type=Path, action="append", default=[], help="folder of *.note files, or one file, kept elsewhere; repeatable"
-    )
+    parser.add_argument("--anchor", type=Path, action="append", default=[], help="folder of *.note files, or one file; repeatable")
     given = parser.parse_args(arguments)
-    pinned = None
+    pinned: list[Key] | None = None
     if not given.ledger.is_dir():
         parser.error("the ledger is no folder")
     if not all(map(os.path.exists, given.anchor)):
         parser.error("an anchor is not there (one in S3 must be copied to a folder first)")
     if given.key:
-        try:
+        with suppress(BrokenError, OSError, UnicodeError):
             pinned = [parse_key(line) for line in given.key.read_text(encoding="utf-8").splitlines()]
-        except (BrokenError, OSError, UnicodeError):
-            pinned = []
         if not pinned:
             parser.error("the key file does not hold a verifier key (the line that `waybill ledger key` prints)")
     status, line = verify(given.ledger, pinned, given.anchor, PROCESSES)

@@ -83,19 +83,22 @@ def held(ledger: Ledger | Path, wanted: AuditFilter = EVERYTHING) -> pa.Table:
 
 
 def costs(ledger: Ledger | Path, wanted: AuditFilter = EVERYTHING) -> pa.Table:
-    """Tokens and US dollars per day, run, endpoint and model; of the records that carry the class, where one is named."""
+    """Tokens and US dollars, settled and reserved, by day, run, endpoint and model; of the records of a class, if one is named."""
     return _chosen(
         ledger,
         ("decisions", "outcomes"),
         """
-        SELECT day, run_id, lane, endpoint, model, count(*) AS records, sum(tokens_in)::BIGINT AS tokens_in,
-               sum(tokens_out)::BIGINT AS tokens_out, sum(cost_usd) AS cost_usd
+        SELECT o.day, o.run_id, o.lane, o.endpoint, o.model, count(*) AS records, sum(o.tokens_in)::BIGINT AS tokens_in,
+               sum(o.tokens_out)::BIGINT AS tokens_out, sum(o.cost_usd) AS cost_usd, sum(s.reserved_usd) AS reserved_usd,
+               count(*) FILTER (o.cost_usd IS NULL AND s.reserved_usd IS NOT NULL) AS unpriced
         FROM (SELECT DISTINCT ON (entry_id) * FROM outcomes ORDER BY entry_id, seq) o
-        WHERE ($since IS NULL OR day >= $since) AND ($until IS NULL OR day < $until) AND ($endpoint IS NULL OR endpoint = $endpoint)
+        LEFT JOIN (SELECT intent_id, record_id, max(cost_usd) AS reserved_usd FROM entries WHERE event = 'submitting' GROUP BY ALL) s
+               ON s.intent_id = o.intent_id AND s.record_id = o.record_id
+        WHERE ($since IS NULL OR o.day >= $since) AND ($until IS NULL OR o.day < $until) AND ($endpoint IS NULL OR o.endpoint = $endpoint)
           AND ($data_class IS NULL OR EXISTS (
                 SELECT 1 FROM decisions d
                 WHERE d.run_id = o.run_id AND d.record_id = o.record_id AND list_contains(d.data_classes, $data_class)))
-        GROUP BY ALL ORDER BY day, run_id, lane, endpoint, model
+        GROUP BY ALL ORDER BY o.day, o.run_id, o.lane, o.endpoint, o.model
         """,
         wanted,
     )

@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from sinks.ledger.entry import Event
+from sinks.ledger.files import Archived, in_force
 from sinks.ledger.note import NO_PREVIOUS, Checkpoint, NoteError, VerifierKey
 from sinks.ledger.recompute import Fault, FaultError, Stretch, recompute
 from sinks.ledger.schema import SCHEMA_VERSION
@@ -54,18 +55,16 @@ class _File:
     digest: str
 
 
-def follow(chain: Chain, segments: Sequence[tuple[int, Path]], archives: Sequence[Path]) -> None:
+def follow(chain: Chain, segments: Sequence[tuple[int, Path]], archives: Sequence[Archived]) -> None:
     """Go through all files in order. Raises FaultError at the first that is not as it was signed; `chain` then says how far it got."""
     with ThreadPoolExecutor(2) as pool:
-        hashing = pool.map(_digest, [*archives, *(path for _, path in segments)])
-        packed = sorted(
-            (_read(1, path, digest) for path, digest in zip(archives, hashing, strict=False)), key=lambda one: one.seal.first_seq
-        )
+        hashing = pool.map(_digest, [*(one.path for one in archives), *(path for _, path in segments)])
+        packed = [_packed(one, digest) for one, digest in zip(archives, hashing, strict=False)]
         digests = {number: digest for (number, _), digest in zip(segments, hashing, strict=False)}
+    taken = {one.path for one in in_force(archives)}
     for file in packed:
-        if file.seal.first_segment is None:
-            raise FaultError(chain.size + 1, f"{file.path.name}: an archive file without its checkpoints")
-        _go_through(chain, file, digests, scan=True)
+        if file.path in taken:
+            _go_through(chain, file, digests, scan=True)
     archived_to = chain.segment
     for number, path in segments:
         if number > archived_to:
@@ -78,6 +77,8 @@ def follow(chain: Chain, segments: Sequence[tuple[int, Path]], archives: Sequenc
     for file in packed:
         if (file.path.name, file.digest, str(file.seal.first_segment), str(file.seal.segment)) not in chain.compacted:
             raise FaultError(file.seal.first_seq, f"{file.path.name}: no `compacted` entry states this file with this digest")
+        if file.path not in taken:
+            _check_part(chain, file, [one for one in archives if one.path in taken])
     _believe(recompute(chain.stretches[-1]))
     _check_leftovers(chain, [(number, path) for number, path in segments if number <= archived_to])
 
@@ -174,6 +175,28 @@ def _signed(name: str, seal: Seal, expected: int) -> tuple[tuple[int, bytes], ..
 def _believe(fault: Fault | None) -> None:
     if fault is not None:
         raise FaultError(fault.seq, fault.reason)
+
+
+def _packed(named: Archived, digest: str) -> _File:
+    """An archive file that says of itself what its name says."""
+    file = _read(1, named.path, digest)
+    if file.seal.first_segment is None:
+        raise FaultError(file.seal.first_seq, f"{named.path.name}: an archive file without its checkpoints")
+    if (file.seal.first_segment, file.seal.segment) != (named.first, named.last):
+        raise FaultError(
+            file.seal.first_seq, f"{named.path.name}: its footer says segments {file.seal.first_segment} to {file.seal.segment}"
+        )
+    return file
+
+
+def _check_part(chain: Chain, part: _File, taken: Sequence[Archived]) -> None:
+    """A file that was merged into another and waits to be deleted: views that are older than the merger still read it."""
+    first, last = part.seal.first_segment or 0, part.seal.segment
+    if not any(one.first <= first and last <= one.last for one in taken):
+        raise FaultError(part.seal.first_seq, f"{part.path.name}: neither part of the log nor within one file that is")
+    notes = tuple(chain.notes[one.size] for one in chain.checkpoints[first - 1 : last])
+    if part.seal.notes != notes or part.rows != part.seal.last_seq - part.seal.first_seq + 1:
+        raise FaultError(part.seal.first_seq, f"{part.path.name}: not the segments {first} to {last} that it was merged with")
 
 
 def _check_leftovers(chain: Chain, leftovers: Sequence[tuple[int, Path]]) -> None:

@@ -26,6 +26,7 @@ class Event(StrEnum):
     AMBIGUOUS = "ambiguous"
     REJECTED = "rejected"
     CANCELLED = "cancelled"
+    CANCEL_ASKED = "cancel_asked"
     JOB_ENDED = "job_ended"
     COMPLETED = "completed"
     FAILED = "failed"

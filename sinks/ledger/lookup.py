@@ -16,8 +16,11 @@ import pyarrow.parquet as pq
 from sinks.errors import LedgerUnavailableError
 from sinks.ledger import files
 from sinks.ledger.entry import Event
-from sinks.ledger.index import run_name
+from sinks.ledger.index import of_runs, run_name
 from sinks.ledger.segments import Ledger
+
+HOLD, RESEND = "hold", "resend"
+"""What a person who cancels a job wants done with the rows that it leaves undone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +52,13 @@ def job_has_ended(ledger: Ledger, run_id: str, intent_id: str) -> tuple[int, boo
     """The head as of which this was read, and whether the results of this hand-over have been taken in."""
     head, rows = _rows(ledger, [intent_id], ("intent_id",), events=[Event.JOB_ENDED], run_id=run_id)
     return head, any(row["intent_id"] == intent_id for row in rows)
+
+
+def asked_to_hold(ledger: Ledger, run_id: str, intent_id: str) -> bool:
+    """Whether a person cancelled the job of this hand-over, and wants what it leaves undone held."""
+    _, rows = _rows(ledger, [intent_id], ("intent_id", "state"), events=[Event.CANCEL_ASKED], run_id=run_id)
+    asked = [row["state"] for row in rows if row["intent_id"] == intent_id]
+    return asked[-1:] == [HOLD]
 
 
 def decided_classes(ledger: Ledger, run_id: str, record_ids: Sequence[str]) -> Mapping[str, RecordClasses]:
@@ -98,14 +108,11 @@ def _rows(
     ledger: Ledger, names: Sequence[str], columns: Sequence[str], *, events: Sequence[Event], run_id: str
 ) -> tuple[int, list[dict[str, Any]]]:
     """The head, and the entries of these kinds and one run from the segments that speak of `names`, in the order of `seq`."""
-    found: list[pa.Table] = []
     try:
-        head, paths = files.snapshot(ledger.path)
-        for path in ledger.index.about(paths, names):
-            with pq.ParquetFile(path) as file:
-                table = file.read(columns=["seq", "event", "run_id", *columns])
-            of_kind = pc.is_in(table["event"], value_set=pa.array([event.value for event in events], pa.string()))
-            found.append(table.filter(pc.and_(of_kind, pc.equal(table["run_id"], run_id))))
+        try:
+            head, found = _found(ledger, names, columns, events, run_id)
+        except FileNotFoundError:  # compacted and deleted since the files were listed: list them again
+            head, found = _found(ledger, names, columns, events, run_id)
     except pa.ArrowInvalid as error:
         raise LedgerUnavailableError(
             f"{files.first_damaged(ledger.path) or ledger.path}: not a readable Parquet file; restore it from a copy and verify the ledger"
@@ -116,3 +123,20 @@ def _rows(
     if not found:
         return head, []
     return head, pa.concat_tables(found).sort_by("seq").to_pylist()
+
+
+def _found(
+    ledger: Ledger, names: Sequence[str], columns: Sequence[str], events: Sequence[Event], run_id: str
+) -> tuple[int, list[pa.Table]]:
+    head, paths = files.snapshot(ledger.path)
+    wanted, chosen = ["seq", "event", "run_id", *columns], [event.value for event in events]
+    found: list[pa.Table] = []
+    for path in ledger.index.about(of_runs(paths, [run_id]), names):
+        if not files.is_segment(path):  # of millions of rows: only the row groups of this run are read
+            found.append(pq.read_table(path, columns=wanted, filters=(pc.field("run_id") == run_id) & pc.field("event").isin(chosen)))
+            continue
+        with pq.ParquetFile(path) as file:
+            table = file.read(columns=wanted)
+        of_kind = pc.is_in(table["event"], value_set=pa.array(chosen, pa.string()))
+        found.append(table.filter(pc.and_(of_kind, pc.equal(table["run_id"], run_id))))
+    return head, found

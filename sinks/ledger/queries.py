@@ -27,7 +27,7 @@ AMBIGUOUS_REASON = "ambiguous_hand_over"
 """The reason of a held row that stands for an ambiguous hand-over."""
 
 
-class _Lookup:
+class RecordLookup:
     """Row numbers of a table by record id: a sorted array of bytes, ten times smaller than a dict."""
 
     def __init__(self, record_ids: Iterable[str]) -> None:
@@ -36,6 +36,7 @@ class _Lookup:
         self._sorted = ids[self._order]
 
     def __call__(self, record_id: str) -> int | None:
+        """The row of a record; None where it is in none."""
         key = record_id.encode()
         place = int(np.searchsorted(self._sorted, key)) if len(self._sorted) else 0
         if place == len(self._sorted) or self._sorted[place] != key:
@@ -70,7 +71,7 @@ class RecordStates:
 
     def __init__(self, table: pa.Table) -> None:
         self.table = table
-        self._row_of = _Lookup(table["record_id"].to_pylist())
+        self._row_of = RecordLookup(table["record_id"].to_pylist())
 
     def __len__(self) -> int:
         return int(self.table.num_rows)
@@ -97,42 +98,6 @@ def run_state(ledger: Ledger | Path, run_id: str) -> RecordStates:
     return RecordStates(table.sort_by("record_id"))
 
 
-class Completed:
-    """What earlier runs of a job completed: per record the keyed digest of the document and the template it was done with."""
-
-    def __init__(self, table: pa.Table) -> None:
-        self._hmacs = table["document_hmac"].combine_chunks()
-        self._templates = table["template_hash"].combine_chunks().dictionary_encode()
-        self._row_of = _Lookup(table["record_id"].to_pylist())
-
-    def __len__(self) -> int:
-        return len(self._hmacs)
-
-    def get(self, record_id: str) -> tuple[str, str] | None:
-        """(document_hmac, template_hash) of the latest completion; None when there is none."""
-        row = self._row_of(record_id)
-        return None if row is None else (self._hmacs[row].as_py(), self._templates[row].as_py())
-
-
-def completed_before(ledger: Ledger | Path, job: str, *, run_id: str | None = None) -> Completed:
-    """The latest completion of each record in the runs of a job. `run_id`: a run to leave out, usually the one that asks."""
-    return Completed(
-        ask_by_share(
-            ledger,
-            (*_STATES, "runs"),
-            """
-            SELECT s.record_id, coalesce(arg_max(s.document_hmac, s.seq), '') AS document_hmac,
-                   coalesce(arg_max(r.template_hash, s.seq), '') AS template_hash
-            FROM record_states s JOIN runs r ON r.run_id = s.run_id
-            WHERE r.job = $job AND s.state = 'completed' AND s.run_id IS DISTINCT FROM $leave_out
-            GROUP BY s.record_id
-            """,
-            job=job,
-            leave_out=run_id,
-        )
-    )
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenIntent:
     """A hand-over that still owes an answer.
@@ -154,6 +119,9 @@ class OpenIntent:
 
 def open_intents(ledger: Ledger | Path, run_id: str | None = None) -> list[OpenIntent]:
     """The hand-overs whose records are still out, oldest first; of one run, or of all."""
+    if run_id is None:
+        found = [intent for run in unsettled_runs(ledger) for intent in open_intents(ledger, run)]
+        return sorted(found, key=lambda intent: intent.at)
     owing = ask_by_share(
         ledger,
         _STATES,
@@ -178,6 +146,37 @@ def open_intents(ledger: Ledger | Path, run_id: str | None = None) -> list[OpenI
             owing=owing.to_pylist(),
         )
     return [OpenIntent(**{**row, "record_ids": tuple(row["record_ids"])}) for row in rows.to_pylist()]
+
+
+def unsettled_runs(ledger: Ledger | Path) -> list[str]:
+    """The runs that may have hand-overs open. A run that ended, and not as pending, has none but ambiguous ones, until it starts again."""
+    with reading(ledger) as reader:
+        rows = reader.table(
+            """
+            SELECT run_id FROM entries
+            WHERE event IN ('run_started', 'run_ended', 'submitting', 'submitted', 'ambiguous') AND run_id IS NOT NULL
+            GROUP BY run_id
+            HAVING count(*) FILTER (event = 'submitting') > 0
+               AND (count(*) FILTER (event = 'ambiguous') > 0
+                    OR max(seq) FILTER (event <> 'run_ended')
+                       > coalesce(max(seq) FILTER (event = 'run_ended' AND detail_code IN ('done', 'gate_refused')), 0))
+            ORDER BY min(seq)
+            """
+        )
+    return list(rows["run_id"].to_pylist())
+
+
+def jobs_of_others(ledger: Ledger | Path, intent_id: str) -> frozenset[str]:
+    """Ids of all provider jobs that any run ever took for another intent than this one; local jobs, named by their intent, left out."""
+    with reading(ledger) as reader:
+        jobs = reader.table(
+            """
+            SELECT DISTINCT provider_job_id FROM entries
+            WHERE provider_job_id IS NOT NULL AND intent_id <> $intent_id AND provider_job_id <> intent_id
+            """,
+            intent_id=intent_id,
+        )
+    return frozenset(jobs["provider_job_id"].to_pylist())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,6 +20,7 @@ import pyarrow as pa
 
 from sinks.errors import LedgerError, LedgerUnavailableError
 from sinks.ledger import files, views
+from sinks.ledger.index import of_runs
 from sinks.ledger.segments import Ledger
 
 
@@ -45,7 +46,7 @@ def reading(
     ledger: Ledger | Path,
     needed: Sequence[str] = (),
     *,
-    run_id: str | None = None,
+    run_id: str | Sequence[str] | None = None,
     record_ids: Sequence[str] | None = None,
     about: Sequence[str] | None = None,
     since_segment: int = 1,
@@ -53,21 +54,24 @@ def reading(
 ) -> Iterator[Reader]:
     """Open the ledger as it is now. `needed`: the views beyond `entries`, those they build on included.
 
-    run_id, record_ids: only entries of this run, about these records. about: only segments that speak of these intents or runs
+    run_id, record_ids: only entries of this run, or of these, about these records. about: only segments that speak of these intents or runs
     (`index.run_name`). since_segment: only segments from this one on. share: (k, n), only
     entries about the k-th of n shares of the records. Raises LedgerError when there is no ledger.
     """
     folder = folder_of(ledger)
     names = [*(record_ids or ()), *(about or ())]
     try:
-        head, paths = files.snapshot(folder, after=since_segment - 1)
-        if not head:
-            raise LedgerError(f"{folder}: no ledger here (no segments); name the folder that holds `segments`")
-        if names and isinstance(ledger, Ledger):
-            paths = ledger.index.about(paths, names)
+        runs = None if run_id is None else (run_id,) if isinstance(run_id, str) else tuple(run_id)
         with _database().cursor() as connection:
             connection.execute("SET TimeZone = 'UTC'")
-            _choose(connection, folder, paths, run_id=run_id, record_ids=record_ids, share=share)
+            for again in (True, False):
+                try:
+                    head, paths = _listed(ledger, since_segment, runs, names)
+                    _choose(connection, folder, paths, runs=runs, record_ids=record_ids, share=share)
+                    break
+                except (FileNotFoundError, duckdb.IOException):
+                    if not again:
+                        raise  # compaction deletes what it has copied, but not twice in a moment
             script = views.statements(views.views_script(folder, entries="FROM chosen"))
             for name in ("entries", *needed):
                 connection.execute(_temporary(script[name]))
@@ -81,6 +85,19 @@ def reading(
         if damaged is None:
             raise
         raise LedgerUnavailableError(f"{damaged}: not a readable Parquet file; restore it from a copy and verify the ledger") from error
+
+
+def _listed(ledger: Ledger | Path, since_segment: int, runs: Sequence[str] | None, names: Sequence[str]) -> tuple[int, list[Path]]:
+    """The head, and the files that may hold an answer."""
+    folder = folder_of(ledger)
+    head, paths = files.snapshot(folder, after=since_segment - 1)
+    if not head:
+        raise LedgerError(f"{folder}: no ledger here (no segments); name the folder that holds `segments`")
+    if runs is not None:
+        paths = of_runs(paths, runs)
+    if names and isinstance(ledger, Ledger):
+        paths = ledger.index.about(paths, names)
+    return head, paths
 
 
 @cache
@@ -109,7 +126,7 @@ def _choose(
     folder: Path,
     paths: Sequence[Path],
     *,
-    run_id: str | None,
+    runs: Sequence[str] | None,
     record_ids: Sequence[str] | None,
     share: tuple[int, int] | None,
 ) -> None:
@@ -117,8 +134,8 @@ def _choose(
     # With no file to read, the last one still gives the columns; the condition then lets no row of it through.
     listed = paths or [files.numbered(folder / files.SEGMENTS)[-1][1]]
     conditions = [] if paths else ["false"]
-    if run_id is not None:
-        conditions.append(f"run_id = {_quoted(run_id)}")
+    if runs is not None:
+        conditions.append(f"run_id IN ({', '.join(map(_quoted, runs))})")
     if share is not None:
         conditions.append(f"(record_id IS NULL OR hash(record_id) % {share[1]:d} = {share[0]:d})")
     where = f" WHERE {' AND '.join(conditions)}" if conditions else ""

@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from sinks.ledger.canonical import CanonicalError, leaf_hashes
 from sinks.ledger.entry import Event
 from sinks.ledger.schema import ENTRY_SCHEMA
+from sinks.ledger.stated import Bounds, MisleadingError, check_columns, check_form
 from sinks.ledger.tree import Frontier
 
 BATCH_ROWS = 65_536
@@ -104,15 +105,24 @@ def _first(found: Iterable[Fault | None]) -> Fault | None:
 
 def _leaves(path: Path, first: int) -> Iterator[tuple[list[bytes], list[int]]]:
     """The leaf hashes of a file, batch by batch, and the places of `key_rotated` entries. `first`: the `seq` that it must begin with."""
+    start = first
     try:
         with pq.ParquetFile(path) as file:
             found = file.schema_arrow
             if found.names != ENTRY_SCHEMA.names or found.types != ENTRY_SCHEMA.types:
                 raise FaultError(first, f"{path.name}: its columns are not those of the format")
-            for batch in file.iter_batches(BATCH_ROWS):
-                _check_numbers(path, batch.column("seq"), first)
-                yield leaf_hashes(pa.Table.from_batches([batch])), _handovers(batch.column("event"), first)
-                first += batch.num_rows
+            check_form(path, file.metadata)
+            for group in range(file.num_row_groups):
+                bounds, begun = Bounds(), first
+                for batch in file.iter_batches(BATCH_ROWS, row_groups=[group]):
+                    _check_numbers(path, batch.column("seq"), first)
+                    bounds.add(batch)
+                    yield leaf_hashes(pa.Table.from_batches([batch])), _handovers(batch.column("event"), first)
+                    first += batch.num_rows
+                _compare(path, bounds, file.metadata.row_group(group), begun)
+            check_columns(path, file.metadata)
+    except MisleadingError as error:
+        raise FaultError(start, f"{path.name}: {error}") from None
     except CanonicalError as error:
         raise FaultError(first, f"{path.name}: {error}") from None
     except (pa.ArrowException, UnicodeError):
@@ -121,6 +131,13 @@ def _leaves(path: Path, first: int) -> Iterator[tuple[list[bytes], list[int]]]:
         if error.errno is not None:
             raise  # the disk or the permissions, not the file
         raise FaultError(first, f"{path.name}: cannot be read to its end") from None
+
+
+def _compare(path: Path, bounds: Bounds, group: pq.RowGroupMetaData, first: int) -> None:
+    try:
+        bounds.compare(group)
+    except MisleadingError as error:
+        raise FaultError(first, f"{path.name}: {error}") from None
 
 
 def _check_numbers(path: Path, numbers: pa.Int64Array, first: int) -> None:

@@ -94,7 +94,8 @@ ORDER BY e.seq DESC LIMIT $listed
 
 _COSTS = """
 SELECT day, lane, endpoint, count(*) AS records, coalesce(sum(tokens_in), 0)::BIGINT AS tokens_in,
-       coalesce(sum(tokens_out), 0)::BIGINT AS tokens_out, coalesce(sum(cost_usd), 0)::DECIMAL(38, 9) AS cost_usd
+       coalesce(sum(tokens_out), 0)::BIGINT AS tokens_out, coalesce(sum(cost_usd), 0)::DECIMAL(38, 9) AS cost_usd,
+       count(*) FILTER (cost_usd IS NULL AND intent_id IS NOT NULL AND coalesce(lane, 'cloud') <> 'local') AS unpriced
 FROM (SELECT DISTINCT ON (entry_id) * FROM outcomes ORDER BY entry_id, seq) WHERE {period}
 GROUP BY day, lane, endpoint ORDER BY day, endpoint NULLS LAST, lane NULLS LAST
 """

@@ -131,7 +131,10 @@ class Ambiguous:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
-    """Tokens and dollars of one endpoint on one day; an outcome stated twice counts once."""
+    """Tokens and dollars of one endpoint on one day; an outcome stated twice counts once.
+
+    unpriced: outcomes of the cloud that nobody knows the cost of.
+    """
 
     day: date
     lane: str | None
@@ -140,6 +143,7 @@ class Cost:
     tokens_in: int
     tokens_out: int
     cost_usd: Decimal
+    unpriced: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,9 +33,11 @@ from sinks.ledger.entry import Entry, Event
 from sinks.ledger.index import SegmentIndex
 from sinks.ledger.keys import Keys, default_path
 from sinks.ledger.note import VerifierKey
+from sinks.ledger.recompute import Stretch, recompute
 from sinks.ledger.schema import SCHEMA_VERSION, to_table, with_sequence
 from sinks.ledger.seal import FormatError, Seal, SealError, Tip, origin, sealed_segment, start_of
 from sinks.ledger.sources import prepare_sources
+from sinks.ledger.tree import Frontier
 
 FILE_MODE = 0o640  # auditors share the group of the folder; nothing in an entry is content
 FOLDER_MODE = 0o750
@@ -76,6 +78,7 @@ class Ledger:
                 files.set_orphans_aside(path, folder)
             if not empty:
                 ledger._check_hmac_key()
+                check_tail(path)
             signing.ensure_key(ledger._key_folder, ledger_empty=empty)
             if empty:
                 ledger._begin()
@@ -236,6 +239,42 @@ def read_tip(path: Path) -> Tip:
     return Tip(
         number=seal.segment, ledger_id=seal.ledger_id, frontier=seal.frontier, digest=digest, next_key=next_key, note=seal.checkpoint
     )
+
+
+def check_tail(ledger: Path) -> None:
+    """Whether the newest segment holds the rows that were signed, and follows the file before it: nobody goes on from a tampered end.
+
+    Raises LedgerUnavailableError where it does not. The rest of the log is for `verify`.
+    """
+    number = files.head(ledger)
+    path = files.numbered_path(ledger / files.SEGMENTS, number)
+    try:
+        newest = Seal.parse(files.footer(path))
+        checkpoint = newest.signed(newest.verifier_key)
+        before = _before(ledger, number, checkpoint.previous)
+    except SealError as error:
+        raise LedgerUnavailableError(f"{path}: {error}; run `waybill audit verify --deep`, restore the ledger from a copy") from None
+    fault = recompute(Stretch(path=path, before=before, signed=((checkpoint.size, checkpoint.root),)))
+    if fault is not None:
+        raise LedgerUnavailableError(
+            f"{path}: {fault.reason}; run `waybill audit verify --deep`, restore the ledger from a copy (nothing is added to it as it is)"
+        )
+
+
+def _before(ledger: Path, number: int, previous: str) -> Frontier:
+    """The tree before a segment, as the file before it states it. previous: the digest of that one. Raises SealError."""
+    if number == 1:
+        return Frontier()
+    path = files.numbered_path(ledger / files.SEGMENTS, number - 1)
+    if path.exists():
+        data = path.read_bytes()
+        if hashlib.sha256(data).hexdigest() != previous:
+            raise SealError("not signed after the segment before it as that is now")
+        return Seal.parse(files.footer(path, data)).frontier
+    taken = files.in_force(files.archived(ledger))
+    if not taken or taken[-1].last != number - 1:
+        raise SealError(f"segment {number - 1} before it is missing")
+    return Seal.parse(files.footer(taken[-1].path)).frontier
 
 
 @contextmanager

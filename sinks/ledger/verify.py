@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,7 @@ from sinks.ledger.recompute import Fault, FaultError, first_fault
 from sinks.ledger.seal import SealError, origin, unverified
 from sinks.ledger.segments import CHECKPOINT
 
-_KNOWN = {files.SEGMENTS: re.compile(r"(?!0{8})\d{8}\.parquet|[1-9]\d{8,}\.parquet"), files.ARCHIVE: re.compile(r"[0-9].*\.parquet")}
+_KNOWN = {files.SEGMENTS: re.compile(r"(?!0{8})[0-9]{8}\.parquet|[1-9][0-9]{8,}\.parquet"), files.ARCHIVE: files.ARCHIVED_NAME}
 _TEMPORARY = ".tmp-"
 
 
@@ -41,26 +42,36 @@ class Verdict:
     deep: bool
 
 
-def verify(path: Path, *, deep: bool = False, pinned: Sequence[VerifierKey] = (), anchors: Sequence[Path] = ()) -> Verdict:
+def verify(
+    path: Path,
+    *,
+    deep: bool = False,
+    pinned: Sequence[VerifierKey] = (),
+    anchors: Sequence[Path] = (),
+    copies: Sequence[tuple[str, str]] = (),
+) -> Verdict:
     """Check the ledger in the folder `path`. `pinned`: keys of which those under the ledger's name must have signed it.
 
-    `anchors`: folders with copies of checkpoints. Raises LedgerError when there is nothing to check, or when files go while it is read.
+    `anchors`: folders with copies of checkpoints. `copies`: more of them, read before this is called, each with a name. Raises LedgerError
+    when there is nothing to check, or when files go while it is read.
     """
     ledger = path.resolve()
     chain = Chain()
     try:
         # Before the files are listed: a note that is published meanwhile would speak of more than was listed.
         published, anchored = _published(ledger), [copy for anchor in anchors for copy in _anchored(anchor)]
-        segments, archives = files.numbered(ledger / files.SEGMENTS), files.archived(ledger)
-        if not segments and not archives:
-            raise LedgerError(f"{ledger}: no ledger here (no segments); name the folder that holds `segments`")
+        archives: list[files.Archived] = []
         faults = []
         try:
+            _check_kinds(ledger)
+            segments, archives = files.numbered(ledger / files.SEGMENTS), files.archived(ledger)
+            if not segments and not archives:
+                raise LedgerError(f"{ledger}: no ledger here (no segments); name the folder that holds `segments`")
             follow(chain, segments, archives)
             _check_pins(chain, pinned)
             _check_folders(chain, ledger)
             _check_copies(chain, published)
-            _check_copies(chain, anchored)
+            _check_copies(chain, [*anchored, *copies])
         except FaultError as error:
             faults.append(error.fault)
         if deep and (found := first_fault(chain.stretches)) is not None:
@@ -92,9 +103,25 @@ def _check_pins(chain: Chain, pinned: Sequence[VerifierKey]) -> None:
             raise FaultError(1, f"signed by the key {chain.used[0].hash.hex()}, never by the pinned key {key.hash.hex()}")
 
 
+def _check_kinds(ledger: Path) -> None:
+    """Files of the log are plain files. Looked at first: a link leads to what may change, and whoever opens a pipe waits for ever."""
+    for folder, known in _KNOWN.items():
+        if not os.path.lexists(ledger / folder):
+            continue
+        if not stat.S_ISDIR((ledger / folder).lstat().st_mode):
+            raise FaultError(1, f"{folder}: a link, or no folder")
+        with os.scandir(ledger / folder) as entries:
+            strange = sorted(entry.name for entry in entries if known.fullmatch(entry.name) and not entry.is_file(follow_symlinks=False))
+        if strange:
+            raise FaultError(1, f"{folder}/{strange[0]}: a link, or no plain file")
+
+
 def _check_folders(chain: Chain, ledger: Path) -> None:
     for folder, known in _KNOWN.items():
-        strange = [name for name in _names(ledger / folder) if not known.fullmatch(name) and not _is_temporary(name)]
+        names = [name for name in _names(ledger / folder) if not _is_temporary(name)]
+        strange = [name for name in names if not known.fullmatch(name)]
+        if folder == files.ARCHIVE:  # a number with a zero too many: readers do not list it
+            strange += [name for name in names if not files.Archived.parse(ledger / folder / name)]
         if strange:
             raise FaultError(chain.size + 1, f"{folder}: {len(strange)} files that are no part of the log, {min(strange)!r} first")
 
@@ -104,7 +131,7 @@ def _is_temporary(name: str) -> bool:
     return name.startswith(_TEMPORARY) and not name.endswith(".parquet")
 
 
-def _check_copies(chain: Chain, copies: Sequence[tuple[Path, str]]) -> None:
+def _check_copies(chain: Chain, copies: Sequence[tuple[Path | str, str]]) -> None:
     """Copies of checkpoints, in the ledger folder and from anchors, must be of this log."""
     agreed = 0
     for file, text in sorted(copies, key=lambda copy: _size(copy[1])):
@@ -147,11 +174,13 @@ def _anchored(anchor: Path) -> list[tuple[Path, str]]:
 
 
 def _text(file: Path) -> str:
+    if not stat.S_ISREG(file.stat().st_mode):
+        return "no file"  # and so no checkpoint: whoever opens a pipe waits for ever
     return file.read_bytes().decode("utf-8", "replace")
 
 
 def _names(folder: Path) -> list[str]:
     try:
         return os.listdir(folder)  # noqa: PTH208 - names are all that is asked for
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return []

@@ -22,6 +22,8 @@ READABLE = 0o640
 # The oldest storage format that holds views and macros: auditors open the file with clients that are older than ours.
 STORAGE: dict[str, str | bool | int | float | list[str]] = {**CONFIG, "storage_compatibility_version": "v1.0.0"}
 
+_TRIES = 5
+_NO_NOTES = "SELECT NULL::VARCHAR AS note WHERE false"
 _STATEMENT = re.compile(r"^CREATE (?:VIEW|MACRO) (\w+).*?;$", re.MULTILINE | re.DOTALL)
 _TEMPLATE = Path(__file__).with_name("views.sql")
 _COMMENTS = Path(__file__).with_name("comments.sql")
@@ -33,10 +35,11 @@ def views_script(ledger: Path, *, entries: str | None = None, root: Path | None 
     entries: the rows, where they are not all of them. root: the folder as the views name it, where that is not the ledger's own path.
     """
     named = ledger if root is None else root
+    rows, notes = _rows_and_notes(ledger, named) if entries is None else (entries, _NO_NOTES)
     return Template(_TEMPLATE.read_text(encoding="utf-8")).substitute(
-        entries=entries or _all_entries(ledger, named),
-        notes=_all_notes(ledger, named),
-        sources=_parquet(named / files.SOURCES / "*.parquet", "filename = true, file_row_number = true"),
+        entries=rows,
+        notes=notes,
+        sources=_parquet(named / files.SOURCES / "*.parquet", options="filename = true, file_row_number = true"),
     )
 
 
@@ -84,6 +87,7 @@ def write(ledger: Path, script: str) -> None:
             connection.execute("SET file_search_path = $folder", {"folder": str(ledger)})
             connection.execute(f"BEGIN; {script} COMMIT")
         temporary.chmod(READABLE)
+        durable.sync_file(temporary)  # segments are deleted on the strength of views that no longer need them
         temporary.replace(ledger / DATABASE)
     except duckdb.Error as error:
         raise LedgerUnavailableError(f"{ledger}: the views cannot be made ({type(error).__name__}); verify the ledger") from error
@@ -92,28 +96,49 @@ def write(ledger: Path, script: str) -> None:
     durable.replace(ledger / SCRIPT, script.encode(), mode=READABLE)
 
 
-def _all_entries(ledger: Path, named: Path) -> str:
-    segments = _parquet(named / files.SEGMENTS / "*.parquet")
-    if not files.archived(ledger):
-        return f"FROM {segments}"
-    _, last_seq = files.last_archived(ledger)
-    return f"FROM {_parquet(named / files.ARCHIVE / '*.parquet')} UNION ALL FROM {segments} WHERE seq > {last_seq}"
+def _rows_and_notes(ledger: Path, named: Path) -> tuple[str, str]:
+    """All entries and all signed notes, each once, as long as compaction has not gone on; after that, an error or the same.
+
+    Archive files are named one by one, and so is the first segment after them, the guard: it is the first to be deleted, a grace before the
+    others, and from then on no query over these views can be bound. So that the guard speaks for what was listed, it comes after the
+    pattern: DuckDB binds from left to right.
+    """
+    segments = named / files.SEGMENTS
+    for _ in range(_TRIES):
+        taken = files.in_force(files.archived(ledger))
+        first = taken[-1].last + 1 if taken else 1
+        try:
+            last_seq = int(files.footer(files.numbered_path(ledger / files.SEGMENTS, first))[files.LAST_SEQ_KEY])
+            break
+        except FileNotFoundError:
+            continue  # compacted and deleted since the archive was listed: list it again
+    else:
+        raise LedgerUnavailableError(f"{ledger}: segment {first} is missing; restore it from a copy and verify the ledger")
+    guard, later = files.numbered_path(segments, first), segments / "*.parquet"
+    # The number in the name spares a view the opening of segments that are in the archive; what counts is `seq`.
+    rows = f"""SELECT * EXCLUDE (filename) FROM {_parquet(later, options="filename = true")}
+      WHERE seq > {last_seq} AND TRY_CAST(parse_filename(filename, true) AS BIGINT) > {first}
+      UNION ALL FROM {_parquet(guard)}"""  # noqa: S608 - our own names
+    notes = f"SELECT decode(value) AS note {_footers(later, guard, key='waybill.checkpoint')}"
+    if taken:
+        paths = [named / files.ARCHIVE / one.path.name for one in taken]
+        rows = f"FROM {_parquet(*paths)} UNION ALL\n      {rows}"
+        lists = _footers(*paths, key="waybill.checkpoints")
+        notes += f"""\n      UNION ALL SELECT unnest(from_json(decode(value), '["VARCHAR"]')) {lists}"""
+    return rows, notes
 
 
-def _all_notes(ledger: Path, named: Path) -> str:
-    of_segments = f"SELECT decode(value) AS note {_footers(named / files.SEGMENTS, 'waybill.checkpoint')}"
-    if not files.archived(ledger):
-        return of_segments
-    lists = _footers(named / files.ARCHIVE, "waybill.checkpoints")
-    return f"""{of_segments} UNION ALL SELECT unnest(from_json(decode(value), '["VARCHAR"]')) {lists}"""
+def _footers(*paths: Path, key: str) -> str:
+    return f"FROM {_parquet(*paths, function='parquet_kv_metadata')} WHERE decode(key) = '{key}'"
 
 
-def _footers(folder: Path, key: str) -> str:
-    return f"FROM {_parquet(folder / '*.parquet', function='parquet_kv_metadata')} WHERE decode(key) = '{key}'"
+def _parquet(*patterns: Path, options: str = "", function: str = "read_parquet") -> str:
+    quoted = [_quoted(pattern) for pattern in patterns]
+    listed = quoted[0] if len(quoted) == 1 else f"[{', '.join(quoted)}]"
+    return f"{function}({listed}{', ' + options if options else ''})"
 
 
-def _parquet(pattern: Path, options: str = "", *, function: str = "read_parquet") -> str:
+def _quoted(pattern: Path) -> str:
     # A folder whose own name holds a bracket or a star must not be read as a pattern; only the last part is one.
     folder = re.sub(r"([\[*?])", r"[\1]", str(pattern.parent))
-    quoted = f"{folder}/{pattern.name}".replace("'", "''")
-    return f"{function}('{quoted}'{', ' + options if options else ''})"
+    return "'" + f"{folder}/{pattern.name}".replace("'", "''") + "'"

@@ -155,10 +155,14 @@ FROM entries WHERE event = 'overridden';
 COMMENT ON VIEW overrides IS 'Where a person changed what the policy said: who, why, from what to what, until when.';
 
 CREATE VIEW costs AS
-SELECT day, run_id, lane, endpoint, model, count(*) AS records, sum(tokens_in)::BIGINT AS tokens_in, sum(tokens_out)::BIGINT AS tokens_out,
-       sum(cost_usd) AS cost_usd
-FROM (SELECT DISTINCT ON (entry_id) * FROM outcomes ORDER BY entry_id, seq) GROUP BY ALL;
-COMMENT ON VIEW costs IS 'Tokens and US dollars per day, run, endpoint and model; an outcome stated twice counts once.';
+SELECT o.day, o.run_id, o.lane, o.endpoint, o.model, count(*) AS records, sum(o.tokens_in)::BIGINT AS tokens_in,
+       sum(o.tokens_out)::BIGINT AS tokens_out, sum(o.cost_usd) AS cost_usd, sum(s.reserved_usd) AS reserved_usd,
+       count(*) FILTER (o.cost_usd IS NULL AND s.reserved_usd IS NOT NULL) AS unpriced
+FROM (SELECT DISTINCT ON (entry_id) * FROM outcomes ORDER BY entry_id, seq) o
+LEFT JOIN (SELECT intent_id, record_id, max(cost_usd) AS reserved_usd FROM entries WHERE event = 'submitting' GROUP BY ALL) s
+       ON s.intent_id = o.intent_id AND s.record_id = o.record_id
+GROUP BY ALL;
+COMMENT ON VIEW costs IS 'Tokens and US dollars per day, run, endpoint and model: settled, and reserved before; an outcome stated twice counts once.';
 
 CREATE VIEW policies AS
 SELECT policy_hash, arg_min(policy_text, seq) AS policy_text, min("at") AS registered_at, arg_min(actor, seq) AS actor, min(seq) AS seq
@@ -235,9 +239,11 @@ QUALIFY row_number() OVER (PARTITION BY record_id ORDER BY filename DESC, file_r
 COMMENT ON VIEW sources IS 'What a record is called outside. Erasable, and no part of the sealed log.';
 
 CREATE MACRO document_history(record_id) AS TABLE
-WITH own AS (SELECT s.intent_id FROM entries s WHERE s.record_id = record_id AND s.event = 'submitting')
-SELECT e.* FROM entries e
-WHERE e.record_id = record_id OR (e.record_id IS NULL AND e.intent_id IN (FROM own))
-ORDER BY e.seq;
+WITH own AS MATERIALIZED (FROM entries e WHERE e.record_id = record_id)
+SELECT * FROM (
+    FROM own
+    UNION ALL
+    SELECT e.* FROM (FROM entries i WHERE i.record_id IS NULL) e SEMI JOIN (FROM own WHERE event = 'submitting') o ON o.intent_id = e.intent_id
+) ORDER BY seq;
 COMMENT ON MACRO TABLE document_history IS
 'Every entry about a record, and about the hand-overs it was part of, in order; columns as in entries.';

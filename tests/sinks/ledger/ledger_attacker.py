@@ -36,7 +36,9 @@ class Segment:
 
     def write(self, path: Path) -> None:
         path.unlink(missing_ok=True)  # it may be a second name of a file that is elsewhere, too
-        pq.write_table(self.rows.replace_schema_metadata(dict(self.footer)), path, compression="zstd")
+        with pq.ParquetWriter(path, self.rows.schema.remove_metadata(), compression="zstd") as writer:
+            writer.write_table(self.rows)
+            writer.add_key_value_metadata(dict(self.footer))
 
 
 def segment_files(ledger: Path) -> list[Path]:

@@ -65,8 +65,9 @@ def build(folder: Path, *, archived: bool) -> Case:
     ledger.commit(entries(4, 7))
     if archived:
         path = folder / "ledger"
-        digest = attacker.archive(path, 1, 5, "2026-10.parquet")
-        stated: dict[str, Any] = {"result_file": "2026-10.parquet", "result_digest": digest, "before": "1", "after": "5"}
+        name = "2026-10.00000001-00000005.parquet"
+        digest = attacker.archive(path, 1, 5, name)
+        stated: dict[str, Any] = {"result_file": name, "result_digest": digest, "before": "1", "after": "5"}
         ledger.commit([Entry(event=Event.COMPACTED, at=START, **stated)])
         for number in (1, 2, 4, 5):  # deletion is under way: the third is still there
             (path / "segments" / f"{number:08}.parquet").unlink()

@@ -87,7 +87,7 @@ def test_only_the_paths_asked_about_are_given(ledger: Ledger) -> None:
 
 
 def test_an_archive_is_always_read(ledger: Ledger) -> None:
-    archive = ledger.path / "archive" / "2026-10.parquet"
+    archive = ledger.path / "archive" / "2026-10.00000001-00000004.parquet"
     assert ledger.index.about([archive, *paths_of(ledger)], ["nobody"]) == [archive]
 
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +9,13 @@ import pytest
 from sinks.errors import LedgerError
 from sinks.ledger import audit
 from sinks.ledger.audit import AuditFilter
+from sinks.ledger.completions import completed_before
 from sinks.ledger.entry import Event
 from sinks.ledger.facts import gate_facts
 from sinks.ledger.outcomes import current_results, explicit_rows
-from sinks.ledger.queries import class_counts, completed_before, job_runs, open_intents, run_counts, run_state
+from sinks.ledger.queries import class_counts, job_runs, open_intents, run_counts, run_state, unsettled_runs
 from sinks.ledger.segments import Ledger
+from tests.sinks.ledger.conftest import START, Teller
 
 FIRST, SECOND = "night-2026-11-21", "night-2026-11-22"
 
@@ -272,3 +274,45 @@ def test_audit_document(story: Ledger) -> None:
 def test_a_folder_without_a_ledger_is_named(tmp_path: Path) -> None:
     with pytest.raises(LedgerError, match="no ledger here"):
         audit.summary(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("told", "unsettled"),
+    [
+        pytest.param(["done"], False, id="done"),
+        pytest.param(["gate_refused"], False, id="refused"),
+        pytest.param(["pending"], True, id="pending"),
+        pytest.param([], True, id="killed"),
+        pytest.param(["done", Event.RUN_STARTED], True, id="started again"),
+        pytest.param([Event.AMBIGUOUS, "done"], True, id="ambiguous"),
+        pytest.param(["done", Event.SUBMITTED], True, id="an answer after its end"),
+    ],
+)
+def test_a_run_is_settled_once_it_has_ended_and_owes_nothing(ledger: Ledger, night: Any, told: list[Any], *, unsettled: bool) -> None:
+    night.decide("r-1", ("CLEAN",), ("cloud",))
+    night.clear("r-1", "cloud", "emulator")
+    night.submit("r-1", "cloud", "emulator", "i-1")
+    for one in told:
+        if isinstance(one, Event):
+            night.tell((one, {"intent_id": "i-1"} if one is not Event.RUN_STARTED else {"job": "night"}))
+        else:
+            night.tell((Event.RUN_ENDED, {"detail_code": one}))
+    assert unsettled_runs(ledger) == ([SECOND] if unsettled else [])
+
+
+def test_completions_of_many_runs_are_read_a_few_runs_at_a_time(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(5):
+        told = Teller(ledger, f"night-{number}", START + timedelta(days=number))
+        told.start()
+        for record in ("r-each", f"r-{number}"):
+            told.decide(record, ("CLEAN",), ("cloud",), hmac=f"doc-{number}")
+            told.end(Event.COMPLETED, record, "cloud", "emulator", f"i-{number}")
+    whole = completed_before(ledger, "night", run_id="night-4")
+    for entries in (1, 5, 13):
+        monkeypatch.setattr("sinks.ledger.shares.ENTRIES_A_SHARE", entries)
+        batched = completed_before(ledger, "night", run_id="night-4")
+        assert len(batched) == len(whole) == 5
+        for record in ("r-each", "r-0", "r-1", "r-2", "r-3", "r-4"):
+            assert batched.get(record) == whole.get(record)
+    assert whole.get("r-each") == ("doc-3", "t1")
+    assert whole.get("r-4") is None

@@ -20,7 +20,7 @@ few = settings(max_examples=3, deadline=None, suppress_health_check=[HealthCheck
 draws = given(data=st.data())
 any_of = pytest.mark.parametrize
 
-ARCHIVE = Path("archive", "2026-10.parquet")
+ARCHIVE = Path("archive", "2026-10.00000001-00000005.parquet")
 NAMES = "schema_version ledger_id segment last_segment first_seq last_seq tree_size key_id frontier checkpoint verifier_key"
 KEYS = [f"waybill.{name}" for name in NAMES.split()]
 
@@ -108,6 +108,8 @@ def test_swapped_segments_are_found(plain: Case, data: st.DataObject) -> None:
         "segments/.hidden.parquet",
         "segments/00000002.parquet.bak",
         "archive/2026-11.parquet",
+        "archive/2026-11.00000006-00000006.parquet",
+        "archive/2026-11.1-5.parquet",
         "archive/2026-11",
         "archive/.tmp-host-1.parquet",
     ],
@@ -190,11 +192,23 @@ def remove(path: Path) -> None:
 
 
 def rename(path: Path) -> None:
-    (path / ARCHIVE).rename(path / "archive" / "2026-09.parquet")
+    (path / ARCHIVE).rename(path / "archive" / "2026-09.00000001-00000005.parquet")
+
+
+def rename_as_longer(path: Path) -> None:
+    (path / ARCHIVE).rename(path / "archive" / "2026-10.00000001-00000006.parquet")
 
 
 def double(path: Path) -> None:
-    shutil.copy(path / ARCHIVE, path / "archive" / "2026-10b.parquet")
+    shutil.copy(path / ARCHIVE, path / "archive" / "2026-11.00000001-00000005.parquet")
+
+
+def double_as_part(path: Path) -> None:
+    shutil.copy(path / ARCHIVE, path / "archive" / "2026-10.00000002-00000003.parquet")
+
+
+def cross(path: Path) -> None:
+    shutil.copy(path / ARCHIVE, path / "archive" / "2026-10.00000005-00000006.parquet")
 
 
 def change_retained(path: Path) -> None:
@@ -204,7 +218,22 @@ def change_retained(path: Path) -> None:
     Segment(attacker.numbered(segment.rows, 2), segment.footer).write(file)
 
 
-@any_of("attack", [drop_row, reorder_rows, change_row, write_anew, remove, rename, double, change_retained])
+@any_of(
+    "attack",
+    [
+        drop_row,
+        reorder_rows,
+        change_row,
+        write_anew,
+        remove,
+        rename,
+        rename_as_longer,
+        double,
+        double_as_part,
+        cross,
+        change_retained,
+    ],
+)
 def test_an_archive_file_that_was_tampered_with_is_found(compacted: Case, attack: Callable[[Path], None]) -> None:
     with copied(compacted) as path:
         attack(path)
