@@ -1,118 +1,113 @@
-"""The ASGI layer in front of the routes: note what arrived, ask for a key, do what the fault plan says."""
+"""The ASGI application: note what arrived, ask for a key, find the operation, do what the fault plan says."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, MutableMapping
-from typing import Any
+import asyncio
+from collections.abc import Callable, Mapping
+from urllib.parse import parse_qsl
 
-from starlette.responses import HTMLResponse, JSONResponse, Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
-from sinks.emulator.app import BODY_KEY, FAULT_KEY
+from sinks.emulator import transport
+from sinks.emulator.admin import Admin
+from sinks.emulator.calls import Call, Handler, WireError
 from sinks.emulator.faults import Fault, FaultPlan
+from sinks.emulator.manners import Manners
+from sinks.emulator.operations import match, provider_of
 from sinks.emulator.receipts import Receipts
-from sinks.emulator.wire import error_body
 
 Hang = Callable[[Scope], None]
 """Cuts the connection that a request came over."""
 
-_OPERATIONS: tuple[tuple[str, re.Pattern[str], str], ...] = (
-    ("POST", re.compile(r"/v1/files"), "files.create"),
-    ("GET", re.compile(r"/v1/files"), "files.list"),
-    ("GET", re.compile(r"/v1/files/[^/]+"), "files.retrieve"),
-    ("DELETE", re.compile(r"/v1/files/[^/]+"), "files.delete"),
-    ("GET", re.compile(r"/v1/files/[^/]+/content"), "files.content"),
-    ("POST", re.compile(r"/v1/batches"), "batches.create"),
-    ("GET", re.compile(r"/v1/batches"), "batches.list"),
-    ("GET", re.compile(r"/v1/batches/[^/]+"), "batches.retrieve"),
-    ("POST", re.compile(r"/v1/batches/[^/]+/cancel"), "batches.cancel"),
-)
-
 
 class Door:
-    """Wraps the application."""
+    """The application. Handlers run in threads: a large upload does not stop the others."""
 
-    def __init__(self, app: ASGIApp, *, receipts: Receipts, plan: FaultPlan, hang_up: Hang) -> None:
-        self._app, self._receipts, self._plan, self._hang_up = app, receipts, plan, hang_up
+    def __init__(
+        self,
+        handlers: Mapping[str, Handler],
+        *,
+        manners: Mapping[str, Manners],
+        admin: Admin,
+        receipts: Receipts,
+        plan: FaultPlan,
+        hang_up: Hang,
+    ) -> None:
+        self._handlers, self._manners, self._admin = handlers, manners, admin
+        self._receipts, self._plan, self._hang_up = receipts, plan, hang_up
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
         if scope["type"] != "http":
             return
-        body = await _whole_body(receive)
-        self._receipts.add(method=scope["method"], path=scope["path"], query=scope["query_string"].decode("ascii", "replace"), body=body)
-        if not _has_key(scope):
-            await _unauthorized()(scope, receive, send)
+        method, path, query = scope["method"], scope["path"], scope["query_string"].decode("ascii", "replace")
+        body, whole = await transport.read_body(receive)
+        if path.startswith("/_emulator/"):
+            await (await run_in_threadpool(self._admin.answer, method, path, body))(scope, receive, send)
             return
-        scope[BODY_KEY] = body
-        operation = _operation(scope)
-        fault = self._plan.due(operation) if operation else None
-        scope[FAULT_KEY] = fault
-        if fault is None or fault.fault in {"lag", "stuck", "expire"}:
-            await self._app(scope, _replay(body), send)
+        operation = match(method, path)
+        named = operation.name if operation else None
+        await run_in_threadpool(self._receipts.add, method=method, path=path, query=query, body=body, operation=named, whole=whole)
+        if not whole:  # the sender went away in the middle: nothing happened
+            return
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        manners = self._manners[provider_of(path)]
+        if (refused := manners.admit(headers)) is not None:
+            await refused.response()(scope, receive, send)
+            return
+        if operation is None:
+            await manners.refuse(404, "There is nothing at this path.").response()(scope, receive, send)
+            return
+        fault = self._plan.due(operation.name, operation.names.get("id", ""))
+        call = Call(
+            operation=operation.name,
+            method=method,
+            names=operation.names,
+            query=dict(parse_qsl(query, keep_blank_values=True)),
+            headers=headers,
+            body=body,
+            base=f"{scope['scheme']}://{headers.get('host', '')}",
+            fault=fault,
+        )
+        if fault is None:
+            await (await self._answer(call))(scope, receive, send)
         else:
-            await self._faulty(fault, scope, receive, send)
+            await self._faulty(fault, call, manners, (scope, receive, send))
 
-    async def _faulty(self, fault: Fault, scope: Scope, receive: Receive, send: Send) -> None:
-        if fault.fault == "html":
-            await HTMLResponse("<html><body>It works!</body></html>")(scope, receive, send)
+    async def _answer(self, call: Call) -> Response:
+        try:
+            return await run_in_threadpool(self._handlers[call.operation], call)
+        except WireError as error:
+            return error.response()
+
+    async def _faulty(self, fault: Fault, call: Call, manners: Manners, wire: tuple[Scope, Receive, Send]) -> None:
+        scope, receive, send = wire
+        if fault.fault == "drop_before":
+            await self._drop(scope, receive)
             return
-        kept: list[Message] = []
-
-        async def keep(message: Message) -> None:
-            kept.append(message)
-
-        if fault.fault in {"drop_after", "drop_middle"} or (fault.fault == "status" and fault.after_commit):
-            await self._app(scope, _replay(scope[BODY_KEY]), keep)
-        if fault.fault == "status":
-            await _failure(fault)(scope, receive, send)
+        instead = transport.instead(fault, manners)
+        if instead is not None and not fault.after_commit:
+            await instead(scope, receive, send)
             return
-        if fault.fault == "drop_middle":
-            await _send_half(kept, send)
+        response = await self._answer(call)
+        if fault.fault == "slow":  # the effect is there; the sender may not wait for the word of it
+            await asyncio.sleep(transport.slow_s(fault))
+        if instead is not None:
+            await instead(scope, receive, send)
+        elif fault.fault == "slow_body":
+            await transport.send_half(response, send)
+            await asyncio.sleep(transport.slow_s(fault))
+            await transport.send_rest(response, send)
+        elif fault.fault in transport.CUT:
+            if fault.fault != "drop_after":
+                await transport.send_half(response, send)
+            await self._drop(scope, receive)
+        else:
+            await transport.dressed(fault, response)(scope, receive, send)
+
+    async def _drop(self, scope: Scope, receive: Receive) -> None:
         self._hang_up(scope)
         while (await receive())["type"] != "http.disconnect":
             pass
-
-
-def _operation(scope: Scope) -> str | None:
-    return next((name for method, path, name in _OPERATIONS if scope["method"] == method and path.fullmatch(scope["path"])), None)
-
-
-def _has_key(scope: Scope) -> bool:
-    headers = dict(scope["headers"])
-    scheme, _, key = headers.get(b"authorization", b"").partition(b" ")
-    return scheme.lower() == b"bearer" and bool(key.strip())
-
-
-def _unauthorized() -> Response:
-    return JSONResponse(error_body("You didn't provide an API key.", code="invalid_api_key"), status_code=401)
-
-
-def _failure(fault: Fault) -> Response:
-    headers = {} if fault.retry_after_s is None else {"retry-after": str(fault.retry_after_s)}
-    kind = "rate_limit_error" if fault.status == 429 else "server_error"  # noqa: PLR2004 - HTTP's own number
-    return JSONResponse(error_body("a planned fault", code=kind, kind=kind), status_code=fault.status, headers=headers)
-
-
-async def _whole_body(receive: Receive) -> bytes:
-    chunks: list[bytes] = []
-    while True:
-        message = await receive()
-        chunks.append(message.get("body", b""))
-        if not message.get("more_body", False):
-            return b"".join(chunks)
-
-
-def _replay(body: bytes) -> Receive:
-    async def receive() -> MutableMapping[str, Any]:
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    return receive
-
-
-async def _send_half(kept: list[Message], send: Send) -> None:
-    """The head of an answer, which promises its whole length, and half of its body."""
-    body = b"".join(message.get("body", b"") for message in kept)
-    await send(kept[0])
-    await send({"type": "http.response.body", "body": body[: len(body) // 2], "more_body": True})

@@ -7,13 +7,14 @@ import os
 import select
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 from sinks import durable
+from sinks.emulator.clock import advance
 from sinks.errors import EmulatorError
 
 _START_WITHIN_S = 60.0
@@ -22,17 +23,44 @@ _STOP_WITHIN_S = 5.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunningEmulator:
-    """base_url ends in /v1, as the SDK wants it. Any key that is not empty is accepted."""
+    """base_url: OpenAI's, ending in /v1, as the SDK wants it. Any key that is not empty is accepted."""
 
     base_url: str
+    root: str
     pid: int
+    state: Path
+
+    @property
+    def anthropic_url(self) -> str:
+        """Anthropic's base URL, as the SDK wants it."""
+        return f"{self.root}/anthropic"
+
+    @property
+    def bedrock_url(self) -> str:
+        """The endpoint URL of Bedrock's control plane, as boto3 wants it."""
+        return f"{self.root}/bedrock"
+
+    @property
+    def s3_url(self) -> str:
+        """The S3 endpoint URL by way of the emulator, which hands requests on to its own."""
+        return f"{self.root}/s3"
+
+    def url_of(self, engine: str) -> str:
+        """The base URL for a lane's engine."""
+        return {"anthropic_batch": self.anthropic_url, "bedrock_batch": self.bedrock_url}.get(engine, self.base_url)
+
+    def advance(self, seconds: float) -> None:
+        """Move the emulator's time on."""
+        advance(self.state, seconds)
 
 
 @contextmanager
-def start_emulator(state: Path, *, faults: Path | None = None, delay_s: float = 0.0) -> Iterator[RunningEmulator]:
-    """Run an emulator over `state` while the block runs. Raises EmulatorError when it does not come up."""
+def start_emulator(
+    state: Path, *, faults: Path | None = None, delay_s: float = 0.0, options: Sequence[str] = ()
+) -> Iterator[RunningEmulator]:
+    """Run an emulator over `state` while the block runs. options: more of the command line's. Raises EmulatorError if it does not start."""
     state.mkdir(mode=durable.PRIVATE_FOLDER, parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "sinks.emulator", "--state", str(state), "--delay-s", str(delay_s)]
+    command = [sys.executable, "-m", "sinks.emulator", "--state", str(state), "--delay-s", str(delay_s), *options]
     command += ["--faults", str(faults)] if faults is not None else []
     log_descriptor = os.open(state / "emulator.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, durable.PRIVATE_FILE)
     with (
@@ -42,13 +70,14 @@ def start_emulator(state: Path, *, faults: Path | None = None, delay_s: float = 
         ) as child,
     ):
         try:
-            yield RunningEmulator(base_url=_base_url(child, state), pid=child.pid)
+            said = _addresses(child, state)
+            yield RunningEmulator(base_url=said["base_url"], root=said["root"], pid=child.pid, state=state)
         finally:
             _stop(child)
 
 
-def _base_url(child: subprocess.Popen[bytes], state: Path) -> str:
-    """The address that the child prints when it listens."""
+def _addresses(child: subprocess.Popen[bytes], state: Path) -> dict[str, str]:
+    """The addresses that the child prints when it listens."""
     output: IO[bytes] | None = child.stdout
     if output is None:
         raise EmulatorError("the emulator has no standard output")
@@ -56,8 +85,8 @@ def _base_url(child: subprocess.Popen[bytes], state: Path) -> str:
     line = output.readline() if readable else b""
     if not line:
         raise EmulatorError(f"the emulator did not start; {state / 'emulator.log'} says why")
-    address: str = json.loads(line)["base_url"]
-    return address
+    addresses: dict[str, str] = json.loads(line)
+    return addresses
 
 
 def _stop(child: subprocess.Popen[bytes]) -> None:

@@ -12,7 +12,7 @@ import socket
 import sys
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import uvicorn
@@ -20,12 +20,7 @@ from starlette.types import Scope
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from sinks import durable
-from sinks.emulator.app import build_app
-from sinks.emulator.door import Door
-from sinks.emulator.faults import FaultPlan
-from sinks.emulator.lifecycle import Processor, Timing
-from sinks.emulator.receipts import Receipts
-from sinks.emulator.store import Store
+from sinks.emulator.house import Behaviour, build
 from sinks.errors import EmulatorError
 
 _LOOK_AFTER_PARENT_S = 0.5
@@ -37,13 +32,12 @@ _connections: dict[tuple[str, int], asyncio.Transport] = {}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """How to serve. port 0 takes a free one."""
+    """Where to serve, and how. port: 0 takes a free one."""
 
     state: Path
     host: str = "127.0.0.1"
     port: int = 0
-    faults: Path | None = None
-    timing: Timing
+    behaviour: Behaviour = field(default_factory=Behaviour)
 
 
 class Connection(H11Protocol):
@@ -64,14 +58,12 @@ def serve(settings: Settings) -> None:
     """Serve until the parent closes our standard input or dies. Says where on standard output, in one JSON line."""
     if not ipaddress.ip_address(settings.host).is_loopback:
         raise EmulatorError(f"host {settings.host}: the emulator listens on loopback only, for example 127.0.0.1")
-    plan = FaultPlan.read(settings.faults) if settings.faults else FaultPlan()
-    store = Store(settings.state)
+    settings.state.mkdir(mode=durable.PRIVATE_FOLDER, parents=True, exist_ok=True)
     lock = _lock(settings.state)
-    processor = Processor(store, plan, settings.timing)
-    app = Door(build_app(store, processor), receipts=Receipts(settings.state), plan=plan, hang_up=_hang_up)
+    house = build(settings.state, settings.behaviour, _hang_up)
     listener = socket.create_server((settings.host, settings.port), backlog=128)
     config = uvicorn.Config(
-        app,
+        house.door,
         http=Connection,
         ws="none",
         lifespan="off",
@@ -80,9 +72,9 @@ def serve(settings: Settings) -> None:
         proxy_headers=False,  # they would replace the peer's address
     )
     threading.Thread(target=_end_with_parent, args=(os.getppid(),), name="parent", daemon=True).start()
-    processor.start()
+    house.courses.start()
     host, port = listener.getsockname()[:2]
-    sys.stdout.write(json.dumps({"base_url": f"http://{host}:{port}/v1"}) + "\n")
+    sys.stdout.write(json.dumps({"base_url": f"http://{host}:{port}/v1", "root": f"http://{host}:{port}"}) + "\n")
     sys.stdout.flush()
     try:
         uvicorn.Server(config).run(sockets=[listener])

@@ -12,7 +12,7 @@ import pytest
 from openai.types import Batch
 
 from sinks.emulator.faults import Fault, FaultPlan
-from sinks.emulator.multipart import parse_form
+from sinks.emulator.openai_api.multipart import parse_form
 from sinks.emulator.process import start_emulator
 
 ROWS = b"".join(

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
+from sinks.emulator.calls import WireError
+from sinks.emulator.jobs import Job, Tree
+
+NAME = "openai"
 COMPLETION_WINDOW_S = 24 * 3600
 BATCH_FILE_EXPIRES_S = 30 * 24 * 3600
 MAX_ROWS = 50_000
 MAX_FILE_BYTES = 200_000_000
-CHAT_URL = "/v1/chat/completions"
+CHAT_URLS = frozenset({"/v1/chat/completions", "/chat/completions"})
+"""What a batch may ask for; Azure leaves the version out."""
+
+STATES = ("validating", "in_progress", "finalizing")
 TERMINAL = frozenset({"completed", "failed", "expired", "cancelled"})
+_MOMENTS = ("in_progress", "finalizing", "completed", "failed", "expired", "cancelling", "cancelled")
 
-Tree = dict[str, Any]
 
-
-class WireError(Exception):
-    """An HTTP answer with OpenAI's error body. The message never quotes what was sent."""
-
-    def __init__(self, status: int, message: str, *, code: str | None = None, param: str | None = None) -> None:
-        super().__init__(message)
-        self.status = status
-        self.body = error_body(message, code=code, param=param)
+def refusal(status: int, message: str, *, code: str | None = None, param: str | None = None) -> WireError:
+    """An error answer."""
+    return WireError(status, error_body(message, code=code, param=param))
 
 
 def error_body(message: str, *, code: str | None = None, param: str | None = None, kind: str = "invalid_request_error") -> Tree:
@@ -44,25 +45,29 @@ def file_object(file_id: str, *, size: int, created_at: int, name: str, purpose:
     }
 
 
-def batch_object(batch_id: str, *, created_at: int, endpoint: str, input_file_id: str, metadata: Mapping[str, str] | None) -> Tree:
-    """A batch as it is when it was just created."""
-    moments = ("in_progress_at", "finalizing_at", "completed_at", "failed_at", "expired_at", "cancelling_at", "cancelled_at")
-    return {
-        "id": batch_id,
+def batch_object(job: Job) -> Tree:
+    """A batch as the API shows it. job.results: the fields that it has only at its end."""
+    tree = {
+        "id": job.job_id,
         "object": "batch",
-        "endpoint": endpoint,
+        "endpoint": job.asked["endpoint"],
         "errors": None,
-        "input_file_id": input_file_id,
+        "input_file_id": job.asked["input_file_id"],
         "completion_window": "24h",
-        "status": "validating",
+        "status": job.state,
         "output_file_id": None,
         "error_file_id": None,
-        "created_at": created_at,
-        "expires_at": created_at + COMPLETION_WINDOW_S,
-        **dict.fromkeys(moments),
-        "request_counts": {"total": 0, "completed": 0, "failed": 0},
-        "metadata": dict(metadata) if metadata is not None else None,
+        "created_at": int(job.created_at),
+        "expires_at": int(job.created_at) + COMPLETION_WINDOW_S if job.expires_at is not None else None,
+        **{f"{state}_at": int(job.moments[state]) if state in job.moments else None for state in _MOMENTS},
+        "request_counts": {
+            "total": job.total,
+            "completed": job.counts.get("succeeded", 0),
+            "failed": job.counts.get("errored", 0),
+        },
+        "metadata": job.asked["metadata"],
     }
+    return tree | job.results
 
 
 def batch_usage(tokens_in: int, tokens_out: int) -> Tree:
@@ -85,9 +90,3 @@ def list_object(data: Sequence[Tree], *, has_more: bool) -> Tree:
         "last_id": data[-1]["id"] if data else None,
         "has_more": has_more,
     }
-
-
-def page(objects: Sequence[Tree], *, after: str | None, limit: int) -> Tree:
-    """The page that follows the object `after`; `objects` are in listing order."""
-    start = next((index + 1 for index, item in enumerate(objects) if item["id"] == after), 0) if after else 0
-    return list_object(objects[start : start + limit], has_more=len(objects) > start + limit)

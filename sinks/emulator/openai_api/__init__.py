@@ -1,0 +1,1 @@
+"""OpenAI's Files and Batches, also as Azure and others serve them."""
