@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
+from types import MappingProxyType
 from urllib.parse import urlsplit
 
 from detectors.document import EvidenceKind
@@ -18,10 +19,22 @@ from policies.facts import unmet
 from policies.model import CLEAN, UNSCANNABLE, Endpoint, Lane
 from policies.monotone import gains
 from policies.policy import HELD, Policy
+from policies.prices import Prices
 from policies.registry import ENGINES
 
 RESTRICTED = ("PHI", "NPI", "PRIVILEGED", "TRADE_SECRET", "CREDENTIALS", UNSCANNABLE)
 """Built-in classes that a policy must not let into the cloud without saying on what conditions."""
+
+
+MANDATORY_SETTINGS: Mapping[str, Mapping[str, str]] = MappingProxyType(
+    {
+        "bedrock_batch": {
+            "bucket": "the bucket for inputs and outputs, in the endpoint's region",
+            "role_arn": "the service role that may read and write there",
+        }
+    }
+)
+"""What an engine cannot do without, and what it is. The engine itself says what else is wrong with a setting."""
 
 
 class Severity(StrEnum):
@@ -40,8 +53,15 @@ class Problem:
     message: str
 
 
-def check(policy: Policy, registry: Mapping[str, Endpoint], *, today: date, known: frozenset[EvidenceKind] | None = None) -> list[Problem]:
-    """Every problem found, errors first. known: the kinds of evidence that the installed detectors can give; None skips that check."""
+def check(
+    policy: Policy,
+    registry: Mapping[str, Endpoint],
+    *,
+    today: date,
+    known: frozenset[EvidenceKind] | None = None,
+    prices: Prices | None = None,
+) -> list[Problem]:
+    """Every problem found, errors first. known: the kinds of evidence that the installed detectors give. None skips a check."""
     problems = [
         *_unknown_evidence(policy, known),
         *_table(policy),
@@ -50,6 +70,7 @@ def check(policy: Policy, registry: Mapping[str, Endpoint], *, today: date, know
         *_restricted_to_cloud(policy),
         *_unserved_routes(policy, registry),
         *(problem for endpoint in registry.values() for problem in _endpoint(endpoint, today)),
+        *(problem for endpoint in registry.values() for problem in _price(endpoint, prices, today)),
     ]
     return sorted(problems, key=lambda problem: problem.severity is Severity.WARNING)
 
@@ -120,8 +141,29 @@ def _endpoint(endpoint: Endpoint, today: date) -> Iterator[Problem]:
         yield _error(where, f"its facts were to be reviewed by {endpoint.review_by}: review them, or remove it; nothing is sent to it")
     if endpoint.lane is Lane.CLOUD and endpoint.review_by is None:
         yield _error(where, "has no review_by day; a cloud endpoint's facts must have one")
+    yield from _missing_settings(endpoint, where)
     host = (urlsplit(endpoint.base_url).hostname or "") if endpoint.base_url else ""
     yield from _local_address(endpoint, host, where) if endpoint.lane is Lane.LOCAL else _cloud_address(endpoint, host, where)
+
+
+def _missing_settings(endpoint: Endpoint, where: str) -> Iterator[Problem]:
+    for name, meaning in MANDATORY_SETTINGS.get(endpoint.engine, {}).items():
+        if not endpoint.settings.get(name):
+            yield _error(where, f"has no settings.{name}: {endpoint.engine} needs {meaning}")
+
+
+def _price(endpoint: Endpoint, prices: Prices | None, today: date) -> Iterator[Problem]:
+    """A way out that nobody knows the price of is no way out."""
+    if prices is None:
+        return
+    price, incomplete = prices.of(endpoint, today), prices.incomplete(endpoint, today)
+    if incomplete:
+        yield _error(f"endpoint {endpoint.name}", incomplete)
+    elif price is not None and price.review_by < today:
+        where = price.where or f"endpoint {endpoint.name}"
+        yield _warning(
+            where, f"the price of {endpoint.name} was to be reviewed by {price.review_by}: look at {price.source} and set the next day"
+        )
 
 
 def _local_address(endpoint: Endpoint, host: str, where: str) -> Iterator[Problem]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from datetime import date
+from decimal import Decimal
 
 from policies.assign import permits
 from policies.errors import ClearanceError
@@ -18,7 +19,15 @@ KEYED_DIGEST = re.compile(r"[0-9a-f]{32,128}")
 
 
 def clear(
-    decision: Decision, assignment: Assignment, *, run_id: str, payload_hmac: str, payload_bytes: int, attempt: int, today: date
+    decision: Decision,
+    assignment: Assignment,
+    *,
+    run_id: str,
+    payload_hmac: str,
+    payload_bytes: int,
+    attempt: int,
+    today: date,
+    reserved_usd: Decimal | None = None,
 ) -> Clearance:
     """Clear one payload. Raises ClearanceError when decision and assignment do not permit it today."""
     endpoint = assignment.endpoint
@@ -39,6 +48,7 @@ def clear(
         payload_hmac=payload_hmac,
         payload_bytes=payload_bytes,
         attempt=attempt,
+        reserved_usd=reserved_usd,
     )
 
 

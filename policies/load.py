@@ -48,6 +48,12 @@ def load_policy(path: Path, *, registry: Path | None = None, prices: Path | None
     )
 
 
+def policy_hash(path: Path, *, registry: Path | None = None, prices: Path | None = None) -> str:
+    """The hash that the policy would have if it were read now, from the same files. Raises PolicyFileError where one cannot be read."""
+    registry_source, price_source = (read_source(one) if one else None for one in (registry, prices))
+    return _hash(read_source(path), registry_source, price_source)
+
+
 def read_source(path: Path) -> Source:
     """The bytes of a policy, registry, price or case file."""
     try:

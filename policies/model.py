@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from decimal import Decimal
 from enum import StrEnum
 
 CLEAN = "CLEAN"
@@ -94,7 +95,8 @@ class Assignment:
 class Clearance:
     """Permission for one exact payload to go to one endpoint under one decision, once.
 
-    payload_hmac: keyed digest of the canonical wire body, hex. payload_bytes: its length. attempt counts from 1.
+    payload_hmac: keyed digest of the canonical wire body, hex. payload_bytes: its length. attempt counts from 1. reserved_usd: the
+    most that it may cost there; None where the endpoint has no price.
     """
 
     clearance_id: str
@@ -104,3 +106,4 @@ class Clearance:
     payload_hmac: str
     payload_bytes: int = field(repr=False)
     attempt: int = 1
+    reserved_usd: Decimal | None = None

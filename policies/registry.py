@@ -17,14 +17,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from urllib.parse import urlsplit
 
+from policies.errors import PolicyFileError
 from policies.facts import FACTS
-from policies.load import fact, parse_policy, read_source
+from policies.load import DEFAULT_REGISTRY, fact, parse_policy, policy_hash, read_source
 from policies.model import Endpoint, Lane
 from policies.policy import Policy
+from policies.prices import DEFAULT_PRICES, Prices, parse_prices
 from policies.yaml_value import Source, YamlValue, parse
 
 ENGINES: Mapping[str, bool] = MappingProxyType(
@@ -40,9 +43,20 @@ ENGINES: Mapping[str, bool] = MappingProxyType(
 """Every engine, and whether it works inside this machine without an address."""
 
 NAME = r"[a-z0-9][a-z0-9_.-]{0,62}"
+SECRET_PLACE = r"file:/[A-Za-z0-9_.@+=/-]{1,400}|prefect:[a-z0-9][a-z0-9-]{0,99}"  # noqa: S105 - what a place looks like
+"""Where a secret may lie besides the environment: a file of an absolute path, or a Secret block of Prefect. No key looks like either."""
 MANDATORY = ("lane", "engine", "provider", "model")
 TEXTS = ("region", "feature", "ca_file", "revision", "evidence_link")
 OPTIONAL = (*TEXTS, "base_url", "proxy", "secret", "facts", "review_by", "settings")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rulebook:
+    """What a night goes by, each file read once: the policy, the endpoints by name, and what they cost."""
+
+    policy: Policy
+    registry: dict[str, Endpoint]
+    prices: Prices
 
 
 def load_registry(path: Path) -> dict[str, Endpoint]:
@@ -50,11 +64,25 @@ def load_registry(path: Path) -> dict[str, Endpoint]:
     return parse_registry(read_source(path))
 
 
-def load_rulebook(policy: Path, registry: Path, prices: Path | None = None) -> tuple[Policy, dict[str, Endpoint]]:
-    """Read a policy and its registry once, so that the policy's hash covers the very bytes the endpoints were read from."""
-    registry_source = read_source(registry)
-    loaded = parse_policy(read_source(policy), registry=registry_source, prices=read_source(prices) if prices else None)
-    return loaded, parse_registry(registry_source)
+def load_rulebook(policy: Path, registry: Path | None = None, prices: Path | None = None) -> Rulebook:
+    """Read a policy, its registry and its prices once, so that the policy's hash covers the very bytes that are gone by.
+
+    registry, prices: the bundled ones when None.
+    """
+    endpoints, amounts = read_source(registry or DEFAULT_REGISTRY), read_source(prices or DEFAULT_PRICES)
+    return Rulebook(
+        policy=parse_policy(read_source(policy), registry=endpoints, prices=amounts),
+        registry=parse_registry(endpoints),
+        prices=parse_prices(amounts),
+    )
+
+
+def rulebook_hash(policy: Path, registry: Path | None = None, prices: Path | None = None) -> str:
+    """The hash that the policy of `load_rulebook` would have now; empty where a file cannot be read any more."""
+    try:
+        return policy_hash(policy, registry=registry or DEFAULT_REGISTRY, prices=prices or DEFAULT_PRICES)
+    except PolicyFileError:
+        return ""
 
 
 def parse_registry(source: Source) -> dict[str, Endpoint]:
@@ -112,8 +140,8 @@ def _url(value: YamlValue | None) -> str:
 
 
 def _secret(value: YamlValue | None) -> str:
-    expected = "the NAME of the environment variable that holds the key, never the key itself"
-    return value.text(expected, pattern=r"[A-Z][A-Z0-9_]{2,63}", quote=False) if value else ""
+    expected = "the NAME of the environment variable that holds the key, file:/PATH or prefect:BLOCK; never the key itself"
+    return value.text(expected, pattern=rf"[A-Z][A-Z0-9_]{{2,63}}|{SECRET_PLACE}", quote=False) if value else ""
 
 
 def _facts(value: YamlValue | None) -> dict[str, bool | int | str]:

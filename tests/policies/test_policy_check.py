@@ -9,13 +9,14 @@ import pytest
 
 from detectors.document import EvidenceKind
 from policies.check import Problem, Severity, check, is_loopback
-from policies.load import DEFAULT_POLICY, DEFAULT_REGISTRY
+from policies.load import DEFAULT_POLICY
 from policies.model import UNSCANNABLE, Endpoint, Lane
 from policies.policy import Policy, Route
 from policies.registry import load_rulebook
 
 TODAY = date(2026, 11, 22)
-POLICY, REGISTRY = load_rulebook(DEFAULT_POLICY, DEFAULT_REGISTRY)
+RULES = load_rulebook(DEFAULT_POLICY)
+POLICY, REGISTRY = RULES.policy, RULES.registry
 LOCAL, BOTH = (Lane.LOCAL,), (Lane.LOCAL, Lane.CLOUD)
 RESTRICTED, PII, CLEAN = POLICY.routes
 
@@ -33,7 +34,7 @@ def said(problems: list[Problem], severity: Severity) -> list[str]:
 
 
 def test_the_default_policy_passes_its_own_check() -> None:
-    assert check(POLICY, REGISTRY, today=TODAY, known=POLICY.kinds) == []
+    assert check(POLICY, REGISTRY, today=TODAY, known=POLICY.kinds, prices=RULES.prices) == []
 
 
 @pytest.mark.parametrize(
@@ -88,6 +89,7 @@ INSIDE = Endpoint(
     name="inside", lane=Lane.LOCAL, engine="openai_compatible", provider="vllm", model="m", base_url="http://127.0.0.1:8000/v1"
 )
 OUTSIDE = replace(REGISTRY["openai-batch"], name="outside")
+BEDROCK = replace(REGISTRY["bedrock-batch"], name="bedrock")
 
 
 @pytest.mark.parametrize(
@@ -105,10 +107,12 @@ OUTSIDE = replace(REGISTRY["openai-batch"], name="outside")
         (replace(OUTSIDE, engine="extractive"), "works inside this machine"),
         (replace(OUTSIDE, review_by=date(2026, 11, 21)), "to be reviewed by 2026-11-21"),
         (replace(OUTSIDE, review_by=None), "has no review_by day"),
+        (replace(BEDROCK, settings={"bucket": "b"}), "has no settings.role_arn: bedrock_batch needs the service role"),
+        (replace(BEDROCK, settings={"role_arn": "r"}), "has no settings.bucket: bedrock_batch needs the bucket"),
     ],
     ids=[
         "private address", "other host allowed", "looks like localhost", "no address", "proxy", "cloud called local", "sdk default address",
-        "no tls", "false emulator", "local engine in the cloud", "expired", "undated",
+        "no tls", "false emulator", "local engine in the cloud", "expired", "undated", "no role", "no bucket",
     ],
 )  # fmt: skip
 def test_errors_of_an_endpoint(endpoint: Endpoint, expected: str) -> None:

@@ -9,6 +9,7 @@ import pytest
 from policies.errors import PolicyFileError
 from policies.load import DEFAULT_POLICY, DEFAULT_REGISTRY, load_policy
 from policies.model import Lane
+from policies.prices import DEFAULT_PRICES, load_prices
 from policies.registry import load_rulebook
 from policies.rules import AllOf, AnyOf, EntityFound, TopicIs
 
@@ -194,7 +195,8 @@ def test_the_hash_covers_policy_registry_and_prices_byte_for_byte(tmp_path: Path
     assert load_policy(path).hash == load_policy(path).hash
 
 
-def test_the_rulebook_hashes_the_registry_it_read() -> None:
-    policy, endpoints = load_rulebook(DEFAULT_POLICY, DEFAULT_REGISTRY)
-    assert policy.hash == load_policy(DEFAULT_POLICY, registry=DEFAULT_REGISTRY).hash
-    assert "emulator" in endpoints
+def test_the_rulebook_hashes_the_registry_and_the_prices_it_read() -> None:
+    rules = load_rulebook(DEFAULT_POLICY)
+    assert rules.policy.hash == load_policy(DEFAULT_POLICY, registry=DEFAULT_REGISTRY, prices=DEFAULT_PRICES).hash
+    assert "emulator" in rules.registry
+    assert rules.prices == load_prices(DEFAULT_PRICES)

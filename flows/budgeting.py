@@ -1,0 +1,99 @@
+"""Money before it is spent: what a record may cost at the most, and whether that still fits the job's budget.
+
+- A record is cleared for the cloud only if what it can cost at the most fits beside all that the ledger says is committed, and all
+  that was cleared since. So no order of results, kills and starts brings a job above its budget.
+- What does not fit stays inside, where the decision permits it and the job says `on_budget: local`, or is held for another night.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from detectors.document import Document
+from flows.night import Night
+from policies.assign import assign
+from policies.budget import BUDGET_MONTH, BUDGET_NIGHT, Committed, refusal
+from policies.model import Assignment, Decision, Endpoint, Lane
+from policies.prices import caches
+from sinks.ledger.entry import Entry, Event
+from sinks.ledger.spending import EndpointCost, committed, run_costs
+from sinks.reconcile import WATCH
+from sinks.tokens import input_tokens
+
+BUDGET_FREED = "budget_freed"
+
+
+def count_committed(night: Night) -> None:
+    """Read what the job is committed to from the ledger again: at the beginning of every pass over the documents."""
+    night.committed = _committed(night) if night.job.budget.limited else Committed()
+
+
+def _committed(night: Night) -> Committed:
+    now = datetime.now(UTC)
+    month = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    return committed(night.ledger, night.job.name, run_id=night.run_id, month=month, watched_since=now - WATCH)
+
+
+def take_up_held(night: Night) -> bool:
+    """Release what this run held for its budget, if results have freed some of it since; whether there is anything to carry again.
+
+    It ends: a round in which nothing fits frees nothing.
+    """
+    held = [one for one in night.states.among("held") if one.reason in {BUDGET_NIGHT, BUDGET_MONTH}]
+    if night.options.collect_only or not held:
+        return False
+    before = night.committed
+    count_committed(night)
+    if night.committed.night >= before.night and night.committed.month >= before.month:
+        return False
+    now = datetime.now(UTC)
+    about = {"event": Event.RELEASED, "at": now, "run_id": night.run_id, "reason": BUDGET_FREED}
+    night.ledger.commit([Entry(**about, record_id=one.record_id, before=one.reason) for one in held])  # type: ignore[arg-type]
+    night.refresh()
+    return True
+
+
+def budget_use(night: Night) -> dict[str, tuple[Decimal, Decimal]]:
+    """What is committed, and the limit, of each limit that the job has."""
+    budget = night.job.budget
+    if not budget.limited:
+        return {}
+    count_committed(night)
+    limits = (("night", night.committed.night, budget.night), ("month", night.committed.month, budget.month))
+    return {name: (amount, limit) for name, amount, limit in limits if limit is not None}
+
+
+def night_costs(night: Night) -> list[EndpointCost]:
+    """What this run cost, by endpoint."""
+    return run_costs(night.ledger, night.job.name, night.run_id, watched_since=datetime.now(UTC) - WATCH)
+
+
+def most_usd(night: Night, endpoint: Endpoint, document: Document) -> Decimal | None:
+    """The most that one record can cost at an endpoint; None where nobody has said what a token costs there."""
+    price = night.prices.of(endpoint, night.today)
+    if price is None or price.free:
+        return None if price is None else Decimal(0)
+    tokens = input_tokens(night.prompt_for(document.record_id), document.parts, night.tokenizers.get(endpoint.name))
+    return price.bound(tokens.at_most, night.prompt.max_tokens, caching=caches(endpoint))
+
+
+def within_budget(night: Night, decision: Decision, document: Document, assignment: Assignment) -> tuple[Assignment, Decimal | None]:
+    """The assignment, if its record fits the budget, and what is reserved for it; else the one inside, or none, with the reason."""
+    endpoint = assignment.endpoint
+    if endpoint is None:
+        return assignment, None
+    bound = most_usd(night, endpoint, document)
+    if endpoint.lane is Lane.LOCAL:
+        return assignment, bound
+    code = refusal(night.job.budget, night.committed, bound)
+    if code is None:
+        night.committed = night.committed.plus(bound or Decimal(0))
+        return assignment, bound
+    if night.job.on_budget == "local":
+        local = [one for one in night.endpoints if one.lane is Lane.LOCAL and one.name not in night.closed]
+        inside = assign(decision, local, strategy=night.job.lanes.strategy, today=night.today)
+        if inside.endpoint is not None:
+            return replace(inside, reason=code), most_usd(night, inside.endpoint, document)
+    return replace(assignment, endpoint=None, reason=code), None
