@@ -27,18 +27,22 @@ MISSING = "missing_row"
 UNPROCESSED = frozenset({"batch_expired", "batch_cancelled", "rate_limited", "provider_unavailable", "engine_unavailable"})
 """Codes of rows that the provider never ran: as missing as a row without a line, and to be sent again."""
 
+SCHEMA_FAILURES = frozenset({"invalid_json", "schema_violation"})
+"""Codes of answers that did not keep to the job's schema, and may with another try."""
+
 Check = Callable[[str], str | None]
 """An output to an error code, or None when it is a result."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answers:
-    """The outcome of one job, by row id. strays: how many lines belong to no row, by code."""
+    """The outcome of one job, by row id. strays: how many lines belong to no row, by code. never_run: missing rows that cost nothing."""
 
     answered: Mapping[str, LaneResult] = field(repr=False)
     failed: Mapping[str, LaneResult] = field(repr=False)
     missing: Mapping[str, str]
     strays: Mapping[str, int]
+    never_run: frozenset[str] = frozenset()
 
     @property
     def conflicting(self) -> tuple[str, ...]:
@@ -66,6 +70,9 @@ def sort_out(results: Iterable[LaneResult], row_ids: Sequence[str], prompt: Prom
         failed={row_id: result for row_id, result in judged.items() if result.error_code is not None and row_id not in missing},
         missing=missing,
         strays=dict(strays),
+        never_run=frozenset(
+            row_id for row_id, result in judged.items() if result.error_code in UNPROCESSED and not (result.tokens_in or result.tokens_out)
+        ),
     )
 
 

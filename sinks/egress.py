@@ -58,9 +58,11 @@ def pass_gate(
     registry: Mapping[str, Endpoint],
     now: datetime,
     actor: str = "waybill",
+    rulebook: str | None = None,
 ) -> ClearedShard:
     """Check a frozen shard, spend its clearances, and issue what a lane may send.
 
+    rulebook: the hash of policy, registry and prices as they are on disk now; a decision under others does not let anything go.
     Raises GateError (with a code of `GateCode`, or a refusal of `policies.assign.permits`) when the shard may not leave, and
     LedgerUnavailableError when the ledger cannot be read or written. Either way nothing was sent.
     """
@@ -69,7 +71,7 @@ def pass_gate(
         content = _read(shard)
         rows = inspect(content, shard, prompt, lane, keys)
         digest = keys.hmac("shard", content)
-        _spend(shard, rows, digest, prompt=prompt, ledger=ledger, keys=keys, now=now, actor=actor)
+        _spend(shard, rows, digest, prompt=prompt, ledger=ledger, keys=keys, now=now, actor=actor, rulebook=rulebook)
     except GateError as refusal:
         if refusal.code != GateCode.CONTENDED:
             _record_refusal(refusal, shard, ledger, now, actor)
@@ -133,6 +135,7 @@ def _spend(
     keys: Keys,
     now: datetime,
     actor: str,
+    rulebook: str | None,
 ) -> None:
     """Commit the intent on facts that are still the latest at the moment of the commit."""
     record_ids = [found.row.record_id for found in rows]
@@ -142,6 +145,8 @@ def _spend(
         # Read after the facts: were it older than they are, a template registered in between would go unseen.
         if registered_template(ledger, shard.run_id) != prompt.hash:
             raise GateError(GateCode.TEMPLATE)
+        if rulebook is not None and any(record.policy_hash != rulebook for record in facts.records.values()):
+            raise GateError(GateCode.RULEBOOK)
         _check_facts(facts, shard, rows, keys, now.astimezone(UTC))
         with contextlib.suppress(HeadMovedError):
             ledger.commit(entries, expected_head=facts.head)
@@ -232,6 +237,7 @@ def _submitting(shard: FrozenShard, found: InspectedRow, digest: str, now: datet
         attempt=shard.attempt,
         intent_id=shard.intent_id,
         shard_hmac=digest,
+        cost_usd=found.row.reserved_usd,
     )
 
 

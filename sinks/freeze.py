@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,36 +18,16 @@ from typing import Any
 from policies.model import Clearance, Endpoint
 from sinks import durable
 from sinks.lanes import Lane
+from sinks.packing import ShardLimits, Weight, pack
 from sinks.request import Prompt
 from sinks.shard import FrozenShard, ShardRow
+from sinks.tokens import CountTokens, input_tokens
 
 OVER_LIMIT = "over_limit"
 UNENCODABLE = "unencodable_text"
 
-# Providers count rows and bytes their own way; packing to 85% of the documented limit keeps a shard clear of the edge.
-FILL = 0.85
-PROVIDER_ROWS = 50_000
-PROVIDER_BYTES = 200_000_000
-
 # Row ids have a fixed length (12 + 1 + 6), so a row's size is known before its shard's intent id is.
 _ROW_ID_PLACEHOLDER = "0" * 12 + "-000000"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ShardLimits:
-    """The most that one request file may hold."""
-
-    max_rows: int = int(PROVIDER_ROWS * FILL)
-    max_bytes: int = int(PROVIDER_BYTES * FILL)
-
-    @classmethod
-    def of(cls, endpoint: Endpoint) -> ShardLimits:
-        """The endpoint's settings `shard_max_rows` and `shard_max_bytes`, else the defaults of the Files + Batches API."""
-        default = cls()
-        return cls(
-            max_rows=int(endpoint.settings.get("shard_max_rows", default.max_rows)),
-            max_bytes=int(endpoint.settings.get("shard_max_bytes", default.max_bytes)),
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,19 +50,23 @@ class RefusedItem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frozen:
-    """What freezing gives: shards ready for the gate, and records that can be in none."""
+    """What freezing gives: shards ready for the gate, records that can be in none, and those too few for one of their own.
+
+    short: the last of `items`, in order, where the provider takes no job as small as that. Nothing of them was written.
+    """
 
     shards: tuple[FrozenShard, ...]
     refused: tuple[RefusedItem, ...]
+    short: tuple[FreezeItem, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Sized:
-    """An item with its wire body and the size of its row."""
+    """An item with its wire body and what its row weighs."""
 
     item: FreezeItem
     body: dict[str, Any] = field(repr=False)
-    size: int
+    weight: Weight
 
 
 def canonical(tree: Any) -> bytes:
@@ -124,20 +108,29 @@ def freeze(
     prompt: Prompt,
     items: Sequence[FreezeItem],
     limits: ShardLimits,
+    count: CountTokens | None = None,
 ) -> Frozen:
-    """Write `items`, in order, into as many shards as `limits` ask for. The same items give the same files."""
+    """Write `items`, in order, into as many shards as `limits` ask for. The same items give the same files.
+
+    count: the endpoint's tokenizer, where it names one.
+    """
     sized: list[_Sized] = []
     refused: list[RefusedItem] = []
     for item in items:
-        measured = _measure(item, lane, prompt, endpoint)
+        measured = _measure(item, lane, prompt, endpoint, count)
         if measured is None:
             refused.append(RefusedItem(record_id=item.record_id, error_code=UNENCODABLE))
-        elif measured.size > limits.max_bytes:
+        elif not limits.admit(measured.weight):
             refused.append(RefusedItem(record_id=item.record_id, error_code=OVER_LIMIT))
         else:
             sized.append(measured)
-    shards = [_write_shard(spool, run_id, endpoint, group, attempt=attempt, lane=lane) for group in _pack(sized, limits)]
-    return Frozen(shards=tuple(shards), refused=tuple(refused))
+    groups = pack([entry.weight for entry in sized], limits)
+    shards = [
+        _write_shard(spool, run_id, endpoint, sized[group.start : group.stop], attempt=attempt, lane=lane, repair=prompt.repairing)
+        for group in groups
+    ]
+    packed = groups[-1].stop if groups else 0
+    return Frozen(shards=tuple(shards), refused=tuple(refused), short=tuple(entry.item for entry in sized[packed:]))
 
 
 def clean_spool(spool: Path, keep: Collection[str]) -> int:
@@ -151,29 +144,18 @@ def clean_spool(spool: Path, keep: Collection[str]) -> int:
     return len(stale)
 
 
-def _measure(item: FreezeItem, lane: Lane, prompt: Prompt, endpoint: Endpoint) -> _Sized | None:
+def _measure(item: FreezeItem, lane: Lane, prompt: Prompt, endpoint: Endpoint, count: CountTokens | None) -> _Sized | None:
     body = lane.body(prompt.fill(item.parts), prompt, endpoint)
     try:
-        size = len(canonical(lane.row(_ROW_ID_PLACEHOLDER, body, endpoint))) + 1
+        row = canonical(lane.row(_ROW_ID_PLACEHOLDER, body, endpoint))
     except UnicodeEncodeError:  # a lone surrogate: there is no UTF-8 for it, so it cannot be sent as it was scanned
         return None
-    return _Sized(item=item, body=body, size=size)
+    return _Sized(item=item, body=body, weight=Weight(size=len(row) + 1, tokens=input_tokens(prompt, item.parts, count).expected))
 
 
-def _pack(sized: Sequence[_Sized], limits: ShardLimits) -> Iterator[list[_Sized]]:
-    group: list[_Sized] = []
-    size = 0
-    for entry in sized:
-        if group and (len(group) >= limits.max_rows or size + entry.size > limits.max_bytes):
-            yield group
-            group, size = [], 0
-        group.append(entry)
-        size += entry.size
-    if group:
-        yield group
-
-
-def _write_shard(spool: Path, run_id: str, endpoint: Endpoint, group: Sequence[_Sized], *, attempt: int, lane: Lane) -> FrozenShard:
+def _write_shard(
+    spool: Path, run_id: str, endpoint: Endpoint, group: Sequence[_Sized], *, attempt: int, lane: Lane, repair: bool
+) -> FrozenShard:
     payloads = [(entry.item.record_id, entry.item.clearance.payload_hmac) for entry in group]
     intent_id = intent_id_of(run_id, endpoint, attempt, payloads)
     rows = tuple(
@@ -182,6 +164,7 @@ def _write_shard(spool: Path, run_id: str, endpoint: Endpoint, group: Sequence[_
             record_id=entry.item.record_id,
             clearance_id=entry.item.clearance.clearance_id,
             part_hmacs=dict(entry.item.part_hmacs),
+            reserved_usd=entry.item.clearance.reserved_usd,
         )
         for ordinal, entry in enumerate(group)
     )
@@ -190,4 +173,4 @@ def _write_shard(spool: Path, run_id: str, endpoint: Endpoint, group: Sequence[_
     spool.mkdir(mode=durable.PRIVATE_FOLDER, parents=True, exist_ok=True)
     spool.chmod(durable.PRIVATE_FOLDER)  # it may have been made by hand
     durable.replace(path, content, mode=durable.PRIVATE_FILE)
-    return FrozenShard(intent_id=intent_id, run_id=run_id, endpoint=endpoint, attempt=attempt, path=path, rows=rows)
+    return FrozenShard(intent_id=intent_id, run_id=run_id, endpoint=endpoint, attempt=attempt, path=path, rows=rows, repair=repair)

@@ -22,6 +22,8 @@ from sinks.request import Prompt
 from sinks.shard import ClearedShard, FrozenShard
 
 UNUSABLE = "endpoint_unusable"
+THROTTLED = ("http_429", "rate_limited")
+"""Codes of a provider that says: not now. A proxy may say so after the provider has taken the request, so they leave it ambiguous."""
 
 
 class HandOverState(StrEnum):
@@ -36,13 +38,15 @@ class HandOverState(StrEnum):
 class HandOverOutcome:
     """The durable outcome. provider_job_id: when it was submitted.
 
-    code: why it was rejected or is ambiguous; of a submission, what isolates the engine it went to.
+    code: why it was rejected or is ambiguous; of a submission, what isolates the engine it went to. retry_after_s: for so long the provider
+    wants to be left alone, if it says so.
     """
 
     intent_id: str
     state: HandOverState
     provider_job_id: str | None = None
     code: str | None = None
+    retry_after_s: float | None = None
 
 
 def hand_over(
@@ -55,14 +59,17 @@ def hand_over(
     registry: Mapping[str, Endpoint],
     now: datetime,
     actor: str = "waybill",
+    rulebook: str | None = None,
 ) -> HandOverOutcome:
-    """Pass the gate, send once, and commit what came of it.
+    """Pass the gate, send once, and commit what came of it. rulebook: as for the gate.
 
     Raises GateError when the gate stops the shard, LedgerUnavailableError when the ledger cannot be written: before the gate's commit
     nothing was sent; after it, the intent stays open and is reconciled at the next start. Raises EndpointError, with the
     rejection committed, when the endpoint cannot be used at all.
     """
-    cleared = pass_gate(shard, prompt=prompt, lane=lane, ledger=ledger, keys=keys, registry=registry, now=now, actor=actor)
+    cleared = pass_gate(
+        shard, prompt=prompt, lane=lane, ledger=ledger, keys=keys, registry=registry, now=now, actor=actor, rulebook=rulebook
+    )
     try:
         outcome = _send(cleared, lane)
     except EndpointError:  # raised before anything left: unresolvable, not local, misconfigured
@@ -81,7 +88,8 @@ def _send(cleared: ClearedShard, lane: Lane) -> HandOverOutcome:
     except RejectedError as refusal:
         return _rejected(cleared, refusal.code)
     except AmbiguousError as doubt:
-        return HandOverOutcome(intent_id=cleared.intent_id, state=HandOverState.AMBIGUOUS, code=doubt.code)
+        state = HandOverState.AMBIGUOUS
+        return HandOverOutcome(intent_id=cleared.intent_id, state=state, code=doubt.code, retry_after_s=doubt.retry_after_s)
     isolation = getattr(lane, "isolation", "")  # what keeps a local engine from the network, for the ledger
     code = f"isolation_{isolation}" if isolation else None
     return HandOverOutcome(intent_id=cleared.intent_id, state=HandOverState.SUBMITTED, provider_job_id=job_id, code=code)

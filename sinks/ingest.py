@@ -11,22 +11,27 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 
 from policies.model import Endpoint
-from sinks.answers import CONFLICT, Answers, sort_out
+from policies.prices import Price
+from sinks.answers import CONFLICT, SCHEMA_FAILURES, Answers, sort_out
 from sinks.errors import EndpointError, HeadMovedError
 from sinks.freeze import row_id_of, spool_path
 from sinks.lanes import Lane
 from sinks.ledger.entry import Entry, Event
-from sinks.ledger.lookup import job_has_ended
+from sinks.ledger.lookup import asked_to_hold, job_has_ended
 from sinks.ledger.queries import OpenIntent
 from sinks.ledger.reader import reading
+from sinks.ledger.repairs import REPAIR, repaired
 from sinks.ledger.segments import Ledger
+from sinks.pricing import priced
 from sinks.request import Prompt
 from sinks.shard import JobStatus, LaneResult
 
 NOTHING_LEFT = "nothing_left"
+CANCELLED_BY_HAND = "cancelled_by_hand"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +63,10 @@ WriteResults = Callable[[Sequence[CompletedRow]], Mapping[str, ResultPlace]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IngestReport:
-    """What one look at a job gave. ended False: it runs on, and nothing was changed. missing: records to be sent again."""
+    """What one look at a job gave. ended False: it runs on, and nothing was changed. missing: records to be sent again.
+
+    repairs: of the failed ones, records to be asked once more, in the template's repair form.
+    """
 
     intent_id: str
     status: JobStatus
@@ -66,6 +74,7 @@ class IngestReport:
     completed: int = 0
     failed: int = 0
     missing: tuple[str, ...] = ()
+    repairs: tuple[str, ...] = ()
     quarantined: int = 0
     deleted: bool = False
 
@@ -80,10 +89,14 @@ def ingest(
     write: WriteResults,
     spool: Path,
     now: datetime,
+    price: Price | None = None,
+    code: str | None = None,
     actor: str = "waybill",
 ) -> IngestReport:
     """Poll a submitted job; once it has ended, take all of it in.
 
+    price: what a token cost there when the job was handed over; without one, what the records cost stays unknown. code: goes with the end
+    of the job into the ledger.
     Raises EndpointError when the provider cannot be asked or a download breaks: nothing was changed, try again later.
     """
     if intent.provider_job_id is None:
@@ -93,7 +106,7 @@ def ingest(
     if not status.ended:
         return IngestReport(intent_id=intent.intent_id, status=status, ended=False)
     records = {row_id_of(intent.intent_id, ordinal): record_id for ordinal, record_id in enumerate(intent.record_ids)}
-    answers = sort_out(lane.collect(intent.provider_job_id), tuple(records), prompt)
+    answers = priced(sort_out(lane.collect(intent.provider_job_id), tuple(records), prompt), price)
     completed = [
         CompletedRow(
             record_id=records[row_id],
@@ -105,7 +118,9 @@ def ingest(
         for row_id in answers.answered
     ]
     places = write(completed) if completed else {}
-    book = _Book(intent=intent, endpoint=endpoint, records=records, now=now, actor=actor)
+    hold = bool(answers.missing) and asked_to_hold(ledger, intent.run_id, intent.intent_id)
+    repairs = _repairs(ledger, intent, records, answers, prompt)
+    book = _Book(intent=intent, endpoint=endpoint, records=records, now=now, actor=actor, hold=hold, repairs=repairs, code=code)
     _commit_once(ledger, intent, book.entries(answers, places, status))
     return IngestReport(
         intent_id=intent.intent_id,
@@ -113,7 +128,8 @@ def ingest(
         ended=True,
         completed=len(answers.answered),
         failed=len(answers.failed),
-        missing=tuple(records[row_id] for row_id in answers.missing),
+        missing=() if book.hold else tuple(records[row_id] for row_id in answers.missing),
+        repairs=tuple(records[row_id] for row_id in records if row_id in repairs),
         quarantined=len(answers.conflicting) + sum(answers.strays.values()),
         deleted=_retire_quietly(ledger, lane, intent, spool=spool, now=now, actor=actor),
     )
@@ -154,6 +170,15 @@ def unretired(ledger: Ledger | Path, run_id: str | None = None) -> list[OpenInte
     return [OpenIntent(**row, record_ids=()) for row in rows]
 
 
+def _repairs(ledger: Ledger, intent: OpenIntent, records: Mapping[str, str], answers: Answers, prompt: Prompt) -> frozenset[str]:
+    """The failed rows that are asked once more: their answer did not keep to the schema, and their record was not given back before."""
+    broken = [row_id for row_id, result in answers.failed.items() if result.error_code in SCHEMA_FAILURES]
+    if not prompt.repair or not broken:
+        return frozenset()
+    before = repaired(ledger, intent.run_id)
+    return frozenset(row_id for row_id in broken if records[row_id] not in before)
+
+
 def _retire_quietly(ledger: Ledger, lane: Lane, intent: OpenIntent, *, spool: Path, now: datetime, actor: str) -> bool:
     """The results are safe: a provider that does not delete now is asked again at the next start (`unretired`)."""
     try:
@@ -178,13 +203,16 @@ def _commit_once(ledger: Ledger, intent: OpenIntent, entries: Sequence[Entry]) -
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Book:
-    """Where answers become entries."""
+    """Where answers become entries. hold: what has no answer is held, because a person cancelled the job, and not sent again."""
 
     intent: OpenIntent
     endpoint: Endpoint
     records: Mapping[str, str]
     now: datetime
     actor: str
+    hold: bool = False
+    repairs: frozenset[str] = frozenset()
+    code: str | None = None
 
     def entries(self, answers: Answers, places: Mapping[str, ResultPlace], status: JobStatus) -> list[Entry]:
         """The one commit of a job: outcomes in row order, then oddities, then the end."""
@@ -194,13 +222,20 @@ class _Book:
                 outcomes.append(self._outcome(Event.COMPLETED, record_id, answers.answered[row_id], places[record_id]))
             elif row_id in answers.failed:
                 outcomes.append(self._outcome(Event.FAILED, record_id, answers.failed[row_id], None))
+                if row_id in self.repairs:
+                    outcomes.append(replace(self._entry(Event.RELEASED), record_id=record_id, reason=REPAIR))
             else:
-                outcomes.append(replace(self._entry(Event.RELEASED), record_id=record_id, reason=answers.missing[row_id]))
+                free = Decimal(0) if row_id in answers.never_run else None
+                outcomes.append(replace(self._entry(Event.RELEASED), record_id=record_id, reason=answers.missing[row_id], cost_usd=free))
+                if self.hold:
+                    outcomes.append(replace(self._entry(Event.HELD), record_id=record_id, reason=CANCELLED_BY_HAND))
         odd = [
             replace(self._entry(Event.QUARANTINED), record_id=self.records[row_id], detail_code=CONFLICT) for row_id in answers.conflicting
         ]
         odd += [replace(self._entry(Event.QUARANTINED), detail_code=code) for code in sorted(answers.strays)]
-        ended = replace(self._entry(Event.JOB_ENDED), provider_job_id=self.intent.provider_job_id, state=status.state)
+        ended = replace(
+            self._entry(Event.JOB_ENDED), provider_job_id=self.intent.provider_job_id, state=status.state, detail_code=self.code
+        )
         return [*outcomes, *odd, ended]
 
     def _entry(self, event: Event) -> Entry:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -44,6 +44,7 @@ class GateCode(StrEnum):
     NO_DECISION = "no_decision"
     REQUIREMENT = "requirement_unknown"
     OVERRIDE_EXPIRED = "override_expired"
+    RULEBOOK = "rulebook_changed"
     NOT_ASSIGNED = "not_assigned"
     NO_CLEARANCE = "no_clearance"
     CLEARANCE_SPENT = "clearance_spent"
@@ -65,7 +66,11 @@ class InspectedRow:
 
 
 def inspect(content: bytes, shard: FrozenShard, prompt: Prompt, lane: Lane, keys: Keys) -> tuple[InspectedRow, ...]:
-    """Every row of `content`, found to be what it must be. Raises GateError with a code and a row ordinal."""
+    """Every row of `content`, found to be what it must be. Raises GateError with a code and a row ordinal.
+
+    A repair is compared with the registered template in its repair form: one registered constant more.
+    """
+    prompt = replace(prompt, repairing=shard.repair)
     lines = content.split(b"\n")
     if lines.pop() != b"" or len(lines) != len(shard.rows) or not lines:
         raise GateError(GateCode.ROW_COUNT)

@@ -9,18 +9,18 @@ provider's side exactly-once cannot be proven; whoever prefers to decide by hand
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Protocol, TypeGuard
 
 from policies.model import Endpoint
 from policies.model import Lane as LaneName
 from sinks.errors import EndpointError
-from sinks.lanes import Lane
+from sinks.lanes import Lane, Sought
 from sinks.ledger.entry import Entry, Event
-from sinks.ledger.queries import OpenIntent, open_intents, run_state
+from sinks.ledger.queries import OpenIntent, jobs_of_others, open_intents, run_state
 from sinks.ledger.reader import reading
 from sinks.ledger.segments import Ledger
 
@@ -110,6 +110,25 @@ def reconcile(
     return ReconcileReport(**{state: tuple(ids) for state, ids in found.items()}, stopped=tuple(stopped))
 
 
+def settle_refused(ledger: Ledger, lane: Lane, intent: OpenIntent, *, pause: Callable[[], None], actor: str = "waybill") -> str | None:
+    """Look up a hand-over that the provider said it did not take, and once more after a pause. Its job, if there is one after all.
+
+    None: nothing runs there; the intent is watched on all the same. Raises EndpointError where a listing cannot tell: the intent stays
+    ambiguous, and the next start goes on from there.
+    """
+    desk = _Desk(ledger=ledger, now=datetime.now(UTC), on_ambiguous=OnAmbiguous.RESUBMIT, actor=actor)
+    jobs = desk.look_up(intent, lane)
+    if not jobs:
+        desk.commit(intent, Event.AMBIGUOUS, NOT_LISTED)
+        pause()
+        jobs = desk.look_up(intent, lane)
+    if not jobs:
+        desk.give_up(intent, lane)
+        return None
+    desk.adopt(intent, lane, jobs)
+    return jobs[0]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _History:
     """What earlier starts found out about an intent: when it was first looked for in vain, and whether a person is to decide."""
@@ -129,18 +148,18 @@ class _Desk:
 
     def settle(self, intent: OpenIntent, lane: Lane, endpoint: Endpoint, history: _History) -> tuple[str, list[str]]:
         """Look one intent up; returns its state in the report and the ids of jobs that were stopped."""
-        jobs = self._look_up(intent, lane)
+        jobs = self.look_up(intent, lane)
         if not jobs and endpoint.lane is LaneName.LOCAL:  # nothing is paid for twice, and nothing of it can turn up late
-            self._commit(intent, Event.REJECTED, NOT_FOUND)
+            self.commit(intent, Event.REJECTED, NOT_FOUND)
             return "not_found", []
         first_listing = history.first_listing or self.now
         if not jobs and history.first_listing is None:
-            self._commit(intent, Event.AMBIGUOUS, NOT_LISTED)
-            if not _wait(endpoint):
-                jobs = self._look_up(intent, lane)
+            self.commit(intent, Event.AMBIGUOUS, NOT_LISTED)
+            if not reconcile_after(endpoint):
+                jobs = self.look_up(intent, lane)
         if jobs:
-            return "adopted", self._adopt(intent, lane, jobs)
-        if self.now - first_listing < _wait(endpoint):
+            return "adopted", self.adopt(intent, lane, jobs)
+        if self.now - first_listing < reconcile_after(endpoint):
             return "waiting", []
         return self._give_up(intent, lane, history), []
 
@@ -148,31 +167,36 @@ class _Desk:
         """Two listings did not show it."""
         if self.on_ambiguous is OnAmbiguous.HOLD:
             if not history.held:
-                self._commit(intent, Event.AMBIGUOUS, HELD)
+                self.commit(intent, Event.AMBIGUOUS, HELD)
             return "held"
-        self._commit(intent, Event.REJECTED, NOT_FOUND)
+        self.give_up(intent, lane)
+        return "not_found"
+
+    def give_up(self, intent: OpenIntent, lane: Lane) -> None:
+        """State that nothing runs for an intent, and delete what its request may have left."""
+        self.commit(intent, Event.REJECTED, NOT_FOUND)
         if is_remote(lane):
             with contextlib.suppress(EndpointError):  # what stays there expires by itself
                 lane.sweep(intent.intent_id)
-        return "not_found"
 
     def late(self, intent: OpenIntent, lane: RemoteLane) -> tuple[bool, list[str]]:
         """Look a given-up intent up once more. Its job is adopted while nothing was done in its place, else stopped."""
-        jobs = self._look_up(intent, lane)
+        jobs = self.look_up(intent, lane)
         if not jobs:
             return False, []
         states = run_state(self.ledger, intent.run_id)
         mine = [state for record_id in intent.record_ids if (state := states.get(record_id)) is not None]
         if all(state.intent_id == intent.intent_id and state.state == "rejected" for state in mine):
-            return True, self._adopt(intent, lane, jobs)
+            return True, self.adopt(intent, lane, jobs)
         self._stop(lane, jobs)
         self.ledger.commit([self._entry(intent, Event.CANCELLED, LATE_ORPHAN, job_id) for job_id in jobs])
         return False, jobs
 
-    def _look_up(self, intent: OpenIntent, lane: Lane) -> list[str]:
-        return list(lane.find(intent.intent_id, intent.shard_hmac or "", intent.at))
+    def look_up(self, intent: OpenIntent, lane: Lane) -> list[str]:
+        """The jobs of an intent at its provider, earliest first."""
+        return list(lane.find(_sought(intent, jobs_of_others(self.ledger, intent.intent_id))))
 
-    def _adopt(self, intent: OpenIntent, lane: Lane, jobs: Sequence[str]) -> list[str]:
+    def adopt(self, intent: OpenIntent, lane: Lane, jobs: Sequence[str]) -> list[str]:
         """The earliest job is the intent's; more than one means that somebody sent twice, which is stopped and counted.
 
         One commit, the adoption last: were the intent left `cancelled` by a kill in between, its records would be sent again.
@@ -190,7 +214,8 @@ class _Desk:
                 with contextlib.suppress(EndpointError):  # it may end in this very moment
                     lane.cancel(job_id)
 
-    def _commit(self, intent: OpenIntent, event: Event, state: str) -> None:
+    def commit(self, intent: OpenIntent, event: Event, state: str) -> None:
+        """State what was found out about an intent."""
         self.ledger.commit([self._entry(intent, event, state)])
 
     def _entry(self, intent: OpenIntent, event: Event, state: str, job_id: str | None = None) -> Entry:
@@ -214,10 +239,15 @@ def _in_doubt(intent: OpenIntent, lane: Lane, endpoint: Endpoint) -> bool:
         return intent.state in {Event.SUBMITTING, Event.AMBIGUOUS}
     if endpoint.lane is not LaneName.LOCAL or intent.state != Event.SUBMITTED:
         return False
-    return not lane.find(intent.intent_id, intent.shard_hmac or "", intent.at)
+    return not lane.find(_sought(intent))  # a local lane knows its own jobs by the intent
 
 
-def _wait(endpoint: Endpoint) -> timedelta:
+def _sought(intent: OpenIntent, known: frozenset[str] = frozenset()) -> Sought:
+    return Sought(intent_id=intent.intent_id, digest=intent.shard_hmac or "", since=intent.at, rows=len(intent.record_ids), known=known)
+
+
+def reconcile_after(endpoint: Endpoint) -> timedelta:
+    """How long after a listing in vain another one counts."""
     default = 0.0 if endpoint.provider == "emulator" else RECONCILE_AFTER_S
     return timedelta(seconds=float(endpoint.settings.get("reconcile_after_s", default)))
 

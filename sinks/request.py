@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -46,6 +46,8 @@ class Prompt:
 
     schema: the JSON Schema for extract, else None. max_tokens: the output limit per record. seed, temperature: sampling.
     salt_slot: the record part that keeps cached prompt prefixes of different tenants or matters apart, if the job names one.
+    repair: the constant that a request ends with when a first answer did not keep to the schema; empty: nothing is asked again.
+    repairing: whether this is the template in that form; it has the same hash, which covers the constant.
     """
 
     kind: TaskKind
@@ -55,6 +57,8 @@ class Prompt:
     temperature: float = 0.0
     seed: int = 0
     salt_slot: str | None = None
+    repair: str = ""
+    repairing: bool = False
 
     @property
     def slots(self) -> tuple[str, ...]:
@@ -66,6 +70,8 @@ class Prompt:
     def constants(self) -> tuple[str, ...]:
         """Every constant string a request can carry because of the template or the schema."""
         texts = [part.text for message in self.messages for part in message.parts if part.slot is None]
+        if self.repair:
+            texts.append(self.repair)
         return (*texts, *([json.dumps(self.schema, ensure_ascii=False, sort_keys=True)] if self.schema else ()))
 
     @property
@@ -79,6 +85,7 @@ class Prompt:
             "temperature": self.temperature,
             "seed": self.seed,
             **({"salt_slot": self.salt_slot} if self.salt_slot else {}),
+            **({"repair": self.repair} if self.repair else {}),
         }
         return json.dumps(form, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode()
 
@@ -91,6 +98,10 @@ class Prompt:
         """The slots this record fills; parts for absent or empty slots are left out of its request."""
         return frozenset(slot for slot in self.slots if record_parts.get(slot))
 
+    def as_repair(self) -> Prompt:
+        """The form in which a record is asked once more: the same request, and at the end of what the user says the repair constant."""
+        return replace(self, repairing=True)
+
     def fill(self, record_parts: Mapping[str, str]) -> tuple[Message, ...]:
         """The rendered request of one record: every remaining part has text; slot names are kept for the gate."""
         filled = []
@@ -102,6 +113,9 @@ class Prompt:
             ]
             if parts:
                 filled.append(Message(role=message.role, parts=tuple(parts)))
+        if self.repairing and self.repair:
+            last = max((place for place, message in enumerate(filled) if message.role == "user"), default=len(filled) - 1)
+            filled[last] = Message(role=filled[last].role, parts=(*filled[last].parts, Part(text=self.repair)))
         if self.salt_slot and record_parts.get(self.salt_slot):
             filled.append(Message(role=SALT_ROLE, parts=(Part(slot=self.salt_slot, text=record_parts[self.salt_slot]),)))
         return tuple(filled)

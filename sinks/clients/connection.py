@@ -1,18 +1,20 @@
-"""How an endpoint with the OpenAI API is reached: what the registry says, and nothing from the environment.
+"""How an endpoint with the OpenAI or the Anthropic API is reached: what the registry says, and nothing from the environment.
 
-Invariant 8. URL, proxy, CA file and key come from the registry entry and the secret passed in. The SDK also reads OPENAI_BASE_URL,
-OPENAI_ORG_ID, OPENAI_PROJECT_ID, OPENAI_ADMIN_KEY, OPENAI_CUSTOM_HEADERS, and its HTTP library the proxy, CA and .netrc variables:
-none of them takes effect. Redirects are not followed, and a request to another origin is stopped.
+Invariant 8. URL, proxy, CA file and key come from the registry entry and the secret passed in. The SDKs also read OPENAI_BASE_URL,
+OPENAI_ORG_ID, OPENAI_PROJECT_ID, OPENAI_ADMIN_KEY, OPENAI_CUSTOM_HEADERS and Anthropic's variables of that kind, and their HTTP library
+the proxy, CA and .netrc variables: none of them takes effect. Redirects are not followed, and a request to another origin is stopped.
 """
 
 from __future__ import annotations
 
 import ssl
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from policies.model import Endpoint, Lane
+from sinks.clients.provider_clock import ProviderClock
 from sinks.errors import EndpointError
 
 if TYPE_CHECKING:  # a third of a second of imports that `waybill --help` must not pay
@@ -70,14 +72,28 @@ class OpenAIOptions:
         )
 
 
-def http_client(options: OpenAIOptions, lookup: Lookup | None = None) -> httpx2.Client:
-    """An HTTP client that ignores the environment, follows no redirect, and sends only to the registry's origin."""
+def http_client(
+    options: OpenAIOptions,
+    lookup: Lookup | None = None,
+    *,
+    headers: Mapping[str, str] | None = None,
+    clock: ProviderClock | None = None,
+) -> httpx2.Client:
+    """An HTTP client that ignores the environment, follows no redirect, and sends only to the registry's origin.
+
+    headers: what every request carries besides, names in small letters, whatever the SDK says. clock: is told what each answer says.
+    """
     import httpx2  # noqa: PLC0415 - the SDK's own HTTP library
 
     from sinks.clients.resolve import LocalTransport, networks, system_lookup  # noqa: PLC0415
 
     origin = httpx2.URL(options.base_url)
-    ours = {"host": origin.netloc.decode(), "user-agent": "waybill", "authorization": f"Bearer {options.api_key or NO_KEY}"}
+    ours = {
+        "host": origin.netloc.decode(),
+        "user-agent": "waybill",
+        "authorization": f"Bearer {options.api_key or NO_KEY}",
+        **(headers or {}),
+    }
 
     def guard(request: httpx2.Request) -> None:
         if (request.url.scheme, request.url.host, request.url.port) != (origin.scheme, origin.host, origin.port):
@@ -88,6 +104,10 @@ def http_client(options: OpenAIOptions, lookup: Lookup | None = None) -> httpx2.
                 del request.headers[name]
         request.headers.update(ours)
 
+    def note(response: httpx2.Response) -> None:
+        if clock is not None:
+            clock.note(response.headers.get("date"))
+
     verify: ssl.SSLContext | bool = ssl.create_default_context(cafile=options.ca_file) if options.ca_file else True
     transport: httpx2.BaseTransport
     if options.local:
@@ -95,5 +115,9 @@ def http_client(options: OpenAIOptions, lookup: Lookup | None = None) -> httpx2.
     else:
         transport = httpx2.HTTPTransport(verify=verify, trust_env=False, proxy=options.proxy or None, retries=0)
     return httpx2.Client(
-        transport=transport, trust_env=False, follow_redirects=False, timeout=options.timeout_s, event_hooks={"request": [guard]}
+        transport=transport,
+        trust_env=False,
+        follow_redirects=False,
+        timeout=options.timeout_s,
+        event_hooks={"request": [guard], "response": [note]},
     )

@@ -23,6 +23,9 @@ class Alert:
     """What an operator is woken for. Only numbers and our own ids: there is no field a text would fit in.
 
     deadline: hand-overs past their deadline. extra_jobs: jobs found twice at a provider and cancelled.
+    unanchored: anchors that did not take the ledger's newest checkpoint. local_down: records that the engine inside did not take.
+    contradicted: records not sent because the provider's account contradicts the registry. wrong_account: jobs that the provider does not
+    know any more. unknown_state: jobs in a state that nobody knows.
     """
 
     run_id: str
@@ -32,11 +35,21 @@ class Alert:
     deadline: int = 0
     quarantined: int = 0
     extra_jobs: int = 0
+    unanchored: int = 0
+    local_down: int = 0
+    contradicted: int = 0
+    wrong_account: int = 0
+    unknown_state: int = 0
+
+    @property
+    def news(self) -> bool:
+        """Whether there is something to look after now, also while a collection is still waiting for results."""
+        return any((self.deadline, self.quarantined, self.local_down, self.contradicted, self.wrong_account, self.unknown_state))
 
     @property
     def needed(self) -> bool:
         """Whether there is anything to say."""
-        return any((self.held, self.ambiguous, self.failed, self.deadline, self.quarantined, self.extra_jobs))
+        return any(count for name, count in asdict(self).items() if name != "run_id")
 
 
 def send_alert(alert: Alert, options: WebhookOptions) -> None:

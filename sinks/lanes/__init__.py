@@ -7,12 +7,28 @@ row id. Retries are Prefect's, resubmission is the hand-over protocol's (`sinks/
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
 from policies.model import Endpoint
 from sinks.request import Message, Prompt
 from sinks.shard import ClearedShard, JobStatus, LaneResult
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sought:
+    """A hand-over to be looked for at its provider.
+
+    digest: of the shard, empty where nobody stated it. since: when the intent was committed, by our clock. rows: how many it carries.
+    known: job ids that the ledger knows to belong to other intents; an account may be shared by endpoints, so they are those of all.
+    """
+
+    intent_id: str
+    digest: str
+    since: datetime
+    rows: int
+    known: frozenset[str] = frozenset()
 
 
 class Lane(Protocol):
@@ -33,8 +49,11 @@ class Lane(Protocol):
         """
         ...
 
-    def find(self, intent_id: str, digest: str, since: datetime) -> Sequence[str]:
-        """Job ids at the provider that carry this intent, earliest first: the recovery listing."""
+    def find(self, sought: Sought) -> Sequence[str]:
+        """Job ids at the provider that carry this intent, earliest first: the recovery listing.
+
+        Raises EndpointError where it cannot tell: an empty answer means that nothing of the intent is there.
+        """
         ...
 
     def poll(self, provider_job_id: str) -> JobStatus:

@@ -13,7 +13,6 @@ import multiprocessing
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from policies.model import Endpoint
 from sinks import durable
 from sinks.egress import redeem
 from sinks.errors import EndpointError, RejectedError
+from sinks.lanes import Sought
 from sinks.lanes.spool_results import decode_results, encode_result
 from sinks.request import Message, Prompt, TaskKind, spoken
 from sinks.shard import ClearedShard, JobStatus, LaneResult
@@ -64,9 +64,9 @@ class ExtractiveLane:
             raise RejectedError("engine_crashed") from None
         return shard.intent_id
 
-    def find(self, intent_id: str, digest: str, since: datetime) -> Sequence[str]:  # noqa: ARG002 - the protocol's signature
+    def find(self, sought: Sought) -> Sequence[str]:
         """The intent itself if it was answered. An unanswered one left nothing: its computation ended with its process."""
-        return [intent_id] if self._out(intent_id).exists() else []
+        return [sought.intent_id] if self._out(sought.intent_id).exists() else []
 
     def poll(self, provider_job_id: str) -> JobStatus:
         """`completed` as soon as the answers lie in the spool."""

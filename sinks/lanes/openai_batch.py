@@ -11,16 +11,20 @@ from __future__ import annotations
 import contextlib
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from policies.model import Endpoint
-from sinks.clients.openai_client import BatchJob, OpenAIBatches
+from sinks.clients.openai_client import INPUTS, OUTPUTS, BatchJob, OpenAIBatches
 from sinks.egress import redeem
 from sinks.errors import EndpointError, RejectedError
+from sinks.lanes import Sought
+from sinks.lanes.inventory import FOREIGN, INTENT, ListedJob, StoredFile, marked, moment
+from sinks.lanes.listing import listed
 from sinks.lanes.openai_rows import read_rows
+from sinks.lanes.reported import refuse_markup
 from sinks.request import Message, Prompt, TaskKind, spoken
 from sinks.shard import ClearedShard, JobStatus, LaneResult
 
@@ -28,9 +32,7 @@ URL = "/v1/chat/completions"
 
 # Every state that the API documents as final. A state nobody knows is not final: the job is polled on, never given up.
 ENDED = frozenset({"completed", "failed", "expired", "cancelled"})
-
-# Our clock and the provider's may differ; the listing is read back a little further than the intent is old.
-CLOCK_SKEW = timedelta(hours=1)
+RUNNING = frozenset({"validating", "in_progress", "finalizing", "cancelling", "scheduling"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +50,8 @@ class OpenAIBatchOptions:
 
 class OpenAIBatchLane:
     """Cloud batches through the official SDK."""
+
+    running = RUNNING
 
     def __init__(self, client: OpenAIBatches, options: OpenAIBatchOptions) -> None:
         self._client = client
@@ -93,18 +97,18 @@ class OpenAIBatchLane:
                 self._client.delete_file(file_id)
             raise
 
-    def find(self, intent_id: str, digest: str, since: datetime) -> Sequence[str]:
+    def find(self, sought: Sought) -> Sequence[str]:
         """Batches of this intent, earliest first. Raises EndpointError where the listing cannot prove anything."""
         uploads: list[str] | None = None
         found: list[BatchJob] = []
-        for job in self._listed(since - CLOCK_SKEW):
+        for job in listed(self._client.batch_page, since=sought.since, name=self._client.name):
             if not job.metadata:  # a server that keeps no metadata: the input file's name still carries the intent
-                uploads = self._client.files_named(_file_name(intent_id)) if uploads is None else uploads
+                uploads = self._client.files_named(_file_name(sought.intent_id)) if uploads is None else uploads
                 if job.input_file_id in uploads:
                     found.append(job)
-            elif job.metadata.get("intent") == intent_id:
-                if digest and job.metadata.get("digest") != digest:
-                    msg = f"endpoint {self._client.name}: a batch carries intent {intent_id} with another digest; resolve it by hand"
+            elif job.metadata.get("intent") == sought.intent_id:
+                if sought.digest and job.metadata.get("digest") != sought.digest:
+                    msg = f"endpoint {self._client.name}: a batch carries intent {sought.intent_id} with another digest; resolve it by hand"
                     raise EndpointError(msg)
                 found.append(job)
         return [job.job_id for job in sorted(found, key=lambda job: (job.created_at, job.job_id))]
@@ -116,6 +120,7 @@ class OpenAIBatchLane:
             provider_job_id=job.job_id,
             state=job.state,
             ended=job.state in ENDED,
+            known=job.state in ENDED | RUNNING,
             total=job.total,
             completed=job.completed,
             failed=job.failed,
@@ -127,7 +132,7 @@ class OpenAIBatchLane:
             # Unnamed from the start: result text is never left behind in the spool, whenever the process dies.
             with tempfile.TemporaryFile(dir=self._options.spool) as download:
                 self._client.download(file_id, download)
-                download.seek(0)
+                refuse_markup(download, self._client.name)
                 yield from read_rows(download, asked=self._options.model)
 
     def discard(self, provider_job_id: str) -> Sequence[str]:
@@ -144,27 +149,42 @@ class OpenAIBatchLane:
         """Delete uploads of an intent that no batch uses: what a crash or a lost answer between upload and create leaves."""
         return [file_id for file_id in self._client.files_named(_file_name(intent_id)) if self._client.delete_file(file_id)]
 
-    def _listed(self, oldest: datetime) -> Iterator[BatchJob]:
-        """Every batch since `oldest`, paging newest first as the API does.
+    def listed(self, since: datetime) -> Iterator[ListedJob]:
+        """The account's batches. On a server that keeps no metadata the mark is not told; `look` asks for the input file's name."""
+        return (_listed(job) for job in listed(self._client.batch_page, since=since, name=self._client.name))
 
-        A server that lists oldest first is read to its end. A page that only repeats what was seen proves nothing about what is
-        missing: an EndpointError, so that nobody concludes that a job is not there.
-        """
-        seen: set[str] = set()
-        after: str | None = None
-        more = True
-        while more:
-            jobs, more = self._client.batch_page(after)
-            fresh = [job for job in jobs if job.job_id not in seen]
-            if more and not fresh:
-                msg = f"endpoint {self._client.name}: the batch listing repeats itself, so it proves nothing; run again later"
-                raise EndpointError(msg)
-            yield from fresh
-            seen.update(job.job_id for job in fresh)
-            after = jobs[-1].job_id if jobs else None
-            times = [job.created_at for job in jobs]
-            if times and times == sorted(times, reverse=True) and times[0] != times[-1] and times[-1] < oldest.timestamp():
-                return
+    def look(self, provider_job_id: str) -> ListedJob:
+        """One batch, marked by its metadata or else by its input file's name, while that file is there."""
+        job = self._client.batch(provider_job_id)
+        found = _listed(job)
+        if found.mark is not None:
+            return found
+        name = self._client.file_name(job.input_file_id) if job.input_file_id else None
+        return replace(found, mark=None if name is None else marked(name))
+
+    def stored(self) -> Iterator[StoredFile]:
+        """Inputs and outputs of batches."""
+        for purpose in (INPUTS, OUTPUTS):
+            yield from (StoredFile(file_id=file_id, mark=marked(name)) for file_id, name in self._client.files(purpose))
+
+    def clock_ahead(self) -> timedelta | None:
+        """By the Date header of the latest answer."""
+        return self._client.clock.ahead
+
+
+def _listed(job: BatchJob) -> ListedJob:
+    intent = str(job.metadata.get("intent", ""))
+    return ListedJob(
+        job_id=job.job_id,
+        state=job.state,
+        ended=job.state in ENDED,
+        mark=None if not job.metadata else intent if INTENT.fullmatch(intent) else FOREIGN,
+        digest=str(job.metadata.get("digest", "")),
+        created_at=moment(job.created_at),
+        total=job.total or None,  # 0 until it is validated
+        completed=job.completed,
+        file_ids=tuple(file_id for file_id in (job.input_file_id, *job.file_ids) if file_id),
+    )
 
 
 def _file_name(intent_id: str) -> str:

@@ -14,7 +14,6 @@ import contextlib
 import json
 import threading
 from collections.abc import Iterator, Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from sinks import durable
 from sinks.clients.chat_client import ChatServer
 from sinks.egress import redeem
 from sinks.errors import EndpointError, RejectedError
+from sinks.lanes import Sought
 from sinks.lanes.chat_body import chat_body
 from sinks.lanes.chat_documents import ChatOptions
 from sinks.lanes.chat_job import ChatJob
@@ -86,9 +86,9 @@ class OpenAICompatibleLane:
             raise RejectedError("spool_unwritable") from None
         return shard.intent_id
 
-    def find(self, intent_id: str, digest: str, since: datetime) -> Sequence[str]:  # noqa: ARG002 - the protocol's signature
+    def find(self, sought: Sought) -> Sequence[str]:
         """The intent itself once its rows lie in the spool: `poll` goes on with it."""
-        return [intent_id] if self._path(intent_id, "in.jsonl").exists() else []
+        return [sought.intent_id] if self._path(sought.intent_id, "in.jsonl").exists() else []
 
     def poll(self, provider_job_id: str) -> JobStatus:
         """How far the job is. One that an earlier process left is taken up where it stood."""

@@ -14,9 +14,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
+from sinks.lanes.reported import TORN_LINE, mapping, model_name, token_count
 from sinks.shard import LaneResult
-
-TORN_LINE = "torn_line"
 
 # The provider's words for rows it never ran, and our code for them. Any other error code of the provider's is not repeated: it
 # may be free text.
@@ -29,7 +28,6 @@ _KNOWN_ERRORS = {
     "content_policy_violation": "content_filter",
     "context_length_exceeded": "prompt_too_long",
 }
-_MOST_TOKENS = 10**12  # more is no count, and does not fit the ledger
 _TOO_MANY_REQUESTS = 429
 _SERVER_ERROR = 500
 _CLIENT_ERROR = 400
@@ -38,10 +36,7 @@ _CLIENT_ERROR = 400
 # Reasons of the API itself, and those that servers with the same API add.
 _FINISHES = frozenset({"stop", "length", "content_filter", "tool_calls", "function_call", "eos", "eos_token", "end_turn", "stop_sequence"})
 
-# What a server says of itself goes into the ledger, and a server may say anything, the text it was sent included. So a model is the one
-# that was asked for, with the date or number of its version at the most, and a fingerprint is a number too: hexadecimal, llama.cpp's
-# build, or an engine's version.
-_VERSION = re.compile(r"(?:-latest|-preview|[-@:](?:\d{3,4}|20\d{6}|20\d\d-[01]\d-[0-3]\d)(?:-preview)?)?")
+# As in `reported`: a fingerprint is a number, hexadecimal, llama.cpp's build, or an engine's version, and no words.
 _FINGERPRINT = re.compile(
     r"fp_[0-9a-f]{4,64}|fp_ollama|b\d{1,6}-[0-9a-f]{4,40}|(?:emulator|llamacpp|ollama|sglang|tgi|vllm)[-.]?v?\d{1,4}(?:\.\d{1,4}){0,3}"
 )
@@ -67,21 +62,21 @@ def read_row(line: bytes, *, asked: str = "") -> LaneResult:
     row_id = tree.get("custom_id") if isinstance(tree, dict) else None
     if not isinstance(row_id, str):
         return LaneResult(row_id="", error_code=TORN_LINE)
-    response = _mapping(tree.get("response"))
+    response = mapping(tree.get("response"))
     if tree.get("error"):
-        result = _failed(row_id, _error_code(_mapping(tree["error"])), _body(response.get("body")))
+        result = _failed(row_id, _error_code(mapping(tree["error"])), _body(response.get("body")))
     else:
         result = read_response(row_id, response.get("status_code"), response.get("body"))
-    return replace(result, model=_model(_body(response.get("body")).get("model"), asked))
+    return replace(result, model=model_name(_body(response.get("body")).get("model"), asked))
 
 
 def read_response(row_id: str, status: object, tree: object) -> LaneResult:
     """The result of one chat completion: its HTTP status, where there was one, and its body. It has no model: who asks knows it."""
     body = _body(tree)
     if isinstance(status, int) and status >= _CLIENT_ERROR:
-        return _failed(row_id, _status_code(status, _mapping(body.get("error"))), body)
+        return _failed(row_id, _status_code(status, mapping(body.get("error"))), body)
     if body.get("error"):  # a 200 row with an error inside
-        return _failed(row_id, _error_code(_mapping(body["error"])), body)
+        return _failed(row_id, _error_code(mapping(body["error"])), body)
     return _answered(row_id, body)
 
 
@@ -89,8 +84,8 @@ def _answered(row_id: str, body: dict[str, Any]) -> LaneResult:
     choices = body.get("choices")
     if not isinstance(choices, list) or not choices:
         return _failed(row_id, "no_choices", body)
-    choice = _mapping(choices[0])
-    message = _mapping(choice.get("message"))
+    choice = mapping(choices[0])
+    message = mapping(choice.get("message"))
     reason = choice.get("finish_reason")
     finish = None if reason is None else reason if isinstance(reason, str) and reason in _FINISHES else "other"
     if message.get("refusal"):
@@ -102,27 +97,13 @@ def _answered(row_id: str, body: dict[str, Any]) -> LaneResult:
     output = _text(message.get("content"))
     if not output.strip():
         return _failed(row_id, "empty_output", body, finish)
-    tokens_in, tokens_out = _usage(body)
-    return LaneResult(
-        row_id=row_id,
-        output=output,
-        finish_reason=finish,
-        revision=_fingerprint(body.get("system_fingerprint")),
-        tokens_in=tokens_in,
-        tokens_out=tokens_out,
-    )
+    result = LaneResult(row_id=row_id, output=output, finish_reason=finish, revision=_fingerprint(body.get("system_fingerprint")))
+    return _counted(result, body)
 
 
 def _failed(row_id: str, code: str, body: dict[str, Any], finish: str | None = None) -> LaneResult:
     """A failed row; the tokens it used are paid for all the same."""
-    tokens_in, tokens_out = _usage(body)
-    return LaneResult(
-        row_id=row_id,
-        error_code=code,
-        finish_reason=finish,
-        tokens_in=tokens_in,
-        tokens_out=tokens_out,
-    )
+    return _counted(LaneResult(row_id=row_id, error_code=code, finish_reason=finish), body)
 
 
 def _error_code(error: dict[str, Any]) -> str:
@@ -152,36 +133,30 @@ def _body(body: object) -> dict[str, Any]:
             body = json.loads(body)
         except (ValueError, RecursionError):
             return {}
-    return _mapping(body)
+    return mapping(body)
 
 
 def _text(content: object) -> str:
     if isinstance(content, str):
         return content
     if isinstance(content, list):
-        texts = [_mapping(element).get("text") for element in content]
+        texts = [mapping(element).get("text") for element in content]
         return "".join(text for text in texts if isinstance(text, str))
     return ""
 
 
-def _usage(body: dict[str, Any]) -> tuple[int | None, int | None]:
-    usage = _mapping(body.get("usage"))
-    return _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
-
-
-def _count(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MOST_TOKENS else None
-
-
-def _model(value: object, asked: str) -> str | None:
-    """`gpt-4o-2024-08-06`, where `gpt-4o` was asked for."""
-    known = isinstance(value, str) and asked and value.startswith(asked) and _VERSION.fullmatch(value, len(asked))
-    return str(value) if known else None
+def _counted(result: LaneResult, body: dict[str, Any]) -> LaneResult:
+    """The result with its token counts. What was read from a cache, or written to it, is in `prompt_tokens` already."""
+    usage = mapping(body.get("usage"))
+    details = mapping(usage.get("prompt_tokens_details"))
+    return replace(
+        result,
+        tokens_in=token_count(usage.get("prompt_tokens")),
+        tokens_out=token_count(usage.get("completion_tokens")),
+        tokens_cached=token_count(details.get("cached_tokens")),
+        tokens_cache_written=token_count(details.get("cache_write_tokens")),
+    )
 
 
 def _fingerprint(value: object) -> str | None:
     return value if isinstance(value, str) and _FINGERPRINT.fullmatch(value) else None
-
-
-def _mapping(value: object) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}

@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from policies.model import Endpoint
 from sinks.egress import redeem
 from sinks.errors import EndpointError, RejectedError
+from sinks.lanes import Sought
 from sinks.lanes.chat_body import chat_body
 from sinks.lanes.vllm_batch import Row
 from sinks.lanes.vllm_fleet import CLOSE_S, Fleet, FleetPlan, LaneProgress
@@ -85,9 +85,9 @@ class VllmOfflineLane:
             self._attend()
         return shard.intent_id
 
-    def find(self, intent_id: str, digest: str, since: datetime) -> Sequence[str]:  # noqa: ARG002 - the protocol's signature
+    def find(self, sought: Sought) -> Sequence[str]:
         """The intent itself once all of its rows are in the spool: `poll` sees to it that they are worked on."""
-        return [intent_id] if job_exists(self._spool, intent_id) else []
+        return [sought.intent_id] if job_exists(self._spool, sought.intent_id) else []
 
     def poll(self, provider_job_id: str) -> JobStatus:
         """How far the workers are. One that died is started again; nothing is waited for."""

@@ -35,7 +35,7 @@ def blocks(page: str) -> Iterator[tuple[str, str]]:
             yield heading, match["sql"]
 
 
-PAGES = ("auditors.md", "ledger-format.md", "looking-back.md", "second-look.md", "retention-and-overrides.md")
+PAGES = ("auditors.md", "cloud/costs.md", "ledger-format.md", "looking-back.md", "second-look.md", "retention-and-overrides.md")
 QUERIES = [
     pytest.param(query, id=f"{page} {number} {heading}") for page in PAGES for number, (heading, query) in enumerate(blocks(page), start=1)
 ]
@@ -78,7 +78,7 @@ COLUMNS = {
     "8.0": "intent_id run_id endpoint at state records provider_job_id",
     "9.0": "endpoint state hand_overs deleted not_deleted last_deletion",
     "9.1": "day erasure reason actor times",
-    "10.0": "day run_id lane endpoint model records tokens_in tokens_out cost_usd",
+    "10.0": "day run_id lane endpoint model records tokens_in tokens_out cost_usd reserved_usd unpriced",
     "11.0": "day data_classes rule records left",
     "12.0": "at event record_id data_classes before after reason model actor had_left",
     "13.0": "record_id old_policy new_policy old_classes new_classes old_lanes new_lanes old_rule new_rule same_text",

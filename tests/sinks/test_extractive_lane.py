@@ -12,6 +12,7 @@ from policies.model import Endpoint, Lane
 from sinks import egress
 from sinks.errors import EndpointError, GateError, RejectedError
 from sinks.extraction import engine
+from sinks.lanes import Sought
 from sinks.lanes.extractive import ExtractiveLane, answer_row
 from sinks.lanes.spool_results import decode_results, encode_result
 from sinks.request import Message as PromptMessage
@@ -76,12 +77,12 @@ def test_the_body_has_each_part_as_a_string_of_its_own_and_no_template_text(lane
 def test_summaries_from_hand_over_to_discard(lane: ExtractiveLane, tmp_path: Path) -> None:
     texts = ["The bridge is closed. The bridge is being repaired.", "Line\u2028separator and é."]
     shard = cleared(lane, SUMMARIZE, texts)
-    assert list(lane.find(INTENT, "d", NOW)) == []
+    assert list(lane.find(Sought(intent_id=INTENT, digest="d", since=NOW, rows=1))) == []
     assert not lane.poll(INTENT).ended
     job_id = lane.hand_over(shard)
     status = lane.poll(job_id)
     assert (job_id, status.ended, status.total, status.completed, status.failed) == (INTENT, True, 2, 2, 0)
-    assert list(lane.find(INTENT, "d", NOW)) == [INTENT]
+    assert list(lane.find(Sought(intent_id=INTENT, digest="d", since=NOW, rows=1))) == [INTENT]
     results = list(lane.collect(job_id))
     assert [result.row_id for result in results] == list(shard.row_ids)
     assert all(result.output and result.finish_reason == "stop" and result.tokens_in and result.tokens_out for result in results)

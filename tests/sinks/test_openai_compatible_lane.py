@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -19,12 +20,13 @@ from sinks import egress
 from sinks.clients.chat_client import ChatServer
 from sinks.clients.connection import OpenAIOptions
 from sinks.errors import EndpointError, RejectedError
-from sinks.lanes import chat_job
+from sinks.lanes import Sought, chat_job
 from sinks.lanes.openai_compatible import OpenAICompatibleLane
 from sinks.request import Message, Part, Prompt, TaskKind
 from sinks.shard import ClearedShard, JobStatus, LaneResult
 
 INTENT = "d1b2c3d4e5f60718293a4b5c6d7e8f90"
+WHEN = datetime(2026, 11, 22, tzinfo=UTC)
 MESSAGES = (Message(role="system", parts=(Part(text="Be brief."),)), Message(role="user", parts=(Part(text="Say: "), Part(slot="text"))))
 SUMMARIZE = Prompt(kind=TaskKind.SUMMARIZE, messages=MESSAGES, max_tokens=20)
 SCHEMA = {"type": "object", "properties": {"kind": {"enum": ["letter", "memo"]}}, "required": ["kind"], "additionalProperties": False}
@@ -310,7 +312,7 @@ def test_an_interrupted_job_goes_on_with_the_rows_that_are_left(build: Build, in
     with (tmp_path / "spool" / f"{INTENT}.out.jsonl").open("ab") as file:
         file.write(b'{"row_id": "row-11", "outp')  # torn by a crash
     other = build()
-    assert list(other.find(INTENT, "d", None)) == [INTENT]  # type: ignore[arg-type]  # this lane does not look at the time
+    assert list(other.find(Sought(intent_id=INTENT, digest="d", since=WHEN, rows=1))) == [INTENT]
     assert [result.output for result in answers(other)] == [f"<{number}>" for number in range(12)]
     assert len(inside.asked) <= 12 + 1  # at most the one that was under way was asked twice
 
@@ -328,7 +330,7 @@ def test_a_spool_that_cannot_be_written_is_a_rejection_and_leaves_no_job(build: 
     (tmp_path / "spool" / f"{INTENT}.out.jsonl").mkdir(parents=True)
     with pytest.raises(RejectedError, match="spool_unwritable"):
         lane.hand_over(cleared(lane, endpoint(inside), (SUMMARIZE, {"text": "one"})))
-    assert list(lane.find(INTENT, "d", None)) == []  # type: ignore[arg-type]  # this lane does not look at the time
+    assert list(lane.find(Sought(intent_id=INTENT, digest="d", since=WHEN, rows=1))) == []
     assert inside.asked == []
 
 

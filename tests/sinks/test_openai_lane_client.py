@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
 from typing import Any
 
@@ -18,81 +16,15 @@ from sinks.clients.openai_client import OpenAIBatches
 from sinks.clients.resolve import LocalTransport, local_address, networks
 from sinks.clients.webhook import Alert, WebhookOptions, send_alert
 from sinks.errors import AmbiguousError, EndpointError, RejectedError
+from tests.sinks.scripted_server import Handler, Script, Server, drop, servers, status
 
 BATCH = {"id": "batch_1", "object": "batch", "status": "in_progress", "created_at": 1, "endpoint": "/v1", "input_file_id": "file_1"}
-Script = Callable[["Handler"], None]
-
-
-@dataclass
-class Seen:
-    method: str
-    path: str
-    headers: dict[str, str]
-    body: bytes = field(repr=False)
-
-
-class Handler(BaseHTTPRequestHandler):
-    script: Script
-    seen: list[Seen]
-
-    def _serve(self) -> None:
-        body = self.rfile.read(int(self.headers.get("content-length") or 0))
-        headers = {name.lower(): value for name, value in self.headers.items()}
-        self.seen.append(Seen(method=self.command, path=self.path, headers=headers, body=body))
-        type(self).script(self)
-
-    do_GET = do_POST = do_DELETE = do_CONNECT = _serve  # noqa: N815 - names that http.server looks for
-
-    def log_message(self, *_: Any) -> None:
-        pass
-
-    def answer(self, status: int, body: bytes, content_type: str = "application/json", **headers: str) -> None:
-        self.send_response(status)
-        self.send_header("content-type", content_type)
-        self.send_header("content-length", headers.pop("length", str(len(body))))
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(body)
-
-
-@dataclass
-class Server:
-    url: str
-    seen: list[Seen]
-    handler: type[Handler]
-
-    def play(self, script: Script) -> None:
-        self.handler.script = script
-
-
-def status(code: int, body: Any = None, **headers: str) -> Script:
-    return lambda handler: handler.answer(code, json.dumps(body if body is not None else {"error": {"message": "m"}}).encode(), **headers)
-
-
-def drop(handler: Handler) -> None:
-    handler.close_connection = True
-    handler.connection.close()
 
 
 @pytest.fixture
 def serve() -> Iterator[Callable[[], Server]]:
-    running: list[tuple[ThreadingHTTPServer, threading.Thread]] = []
-
-    def start() -> Server:
-        seen: list[Seen] = []
-        handler = type("Scripted", (Handler,), {"seen": seen, "script": status(200, BATCH)})
-        server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-        thread.start()
-        running.append((server, thread))
-        return Server(url=f"http://127.0.0.1:{server.server_port}", seen=seen, handler=handler)
-
-    yield start
-    for server, thread in running:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with servers(status(200, BATCH)) as start:
+        yield start
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ from policies.model import Endpoint
 from sinks import egress
 from sinks.errors import EndpointError, GateError, RejectedError
 from sinks.freeze import clean_spool
-from sinks.lanes import vllm_locks
+from sinks.lanes import Sought, vllm_locks
 from sinks.lanes.vllm_locks import DeviceLocks, device_locks, lock_path, open_locks_folder
 from sinks.lanes.vllm_offline import VllmOfflineLane
 from sinks.lanes.vllm_replica import MAX_BARREN_DEATHS, MAX_FAILED_LOADS
@@ -222,7 +222,7 @@ def test_an_engine_that_never_loads_is_tried_twice_and_its_rows_go_back(bench: B
     with pytest.raises(RejectedError) as caught:
         bench.hand_over(lane, "three", intent=NEXT)
     assert caught.value.code == "engine_unavailable"
-    assert list(lane.find(NEXT, "d", NOW)) == []
+    assert list(lane.find(Sought(intent_id=NEXT, digest="d", since=NOW, rows=1))) == []
     for _ in range(3):
         lane.poll(INTENT)
     assert (bench.starts(), lane.progress().state) == (MAX_FAILED_LOADS, "failed")
@@ -264,7 +264,7 @@ def test_killed_ourselves_the_worker_finishes_and_the_next_night_takes_it_in(ben
     texts = ["one", "two", f"WAIT:{bench.go()}", *(f"more {number}" for number in range(20))]
     run_until(bench, texts, lambda: len(bench.journal("answered")) == len(texts) - 1)
     lane = bench.lane()
-    assert list(lane.find(INTENT, "d", NOW)) == [INTENT]
+    assert list(lane.find(Sought(intent_id=INTENT, digest="d", since=NOW, rows=1))) == [INTENT]
     status = lane.poll(INTENT)  # does not wait for the orphan, which has the device
     assert (status.state, status.completed, status.total) == ("running", len(texts) - 1, len(texts))
     assert lane.progress().state == "waiting"
@@ -292,7 +292,7 @@ def test_a_killed_night_before_its_job_was_there_leaves_nothing_to_find(bench: B
     lane = bench.lane()
     bench.spool.mkdir()
     (bench.spool / f"{INTENT}.0.in.jsonl").write_bytes(b"{}\n")
-    assert list(lane.find(INTENT, "d", NOW)) == []
+    assert list(lane.find(Sought(intent_id=INTENT, digest="d", since=NOW, rows=1))) == []
     assert (lane.poll(INTENT).state, lane.poll(INTENT).ended) == ("absent", False)
     with pytest.raises(EndpointError, match="not in the spool"):
         list(lane.collect(INTENT))

@@ -16,12 +16,13 @@ from policies.model import Clearance, Endpoint, Lane
 from sinks.clients.openai_client import BatchJob
 from sinks.egress import pass_gate
 from sinks.errors import AmbiguousError, EndpointError
-from sinks.freeze import FreezeItem, Frozen, ShardLimits, freeze, payload
+from sinks.freeze import FreezeItem, Frozen, freeze, payload
 from sinks.handover import HandOverOutcome, hand_over
 from sinks.lanes.openai_batch import OpenAIBatchLane, OpenAIBatchOptions
 from sinks.ledger.entry import Entry, Event
 from sinks.ledger.reader import reading
 from sinks.ledger.segments import Ledger
+from sinks.packing import ShardLimits
 from sinks.request import Message, Part, Prompt, TaskKind
 from sinks.shard import ClearedShard, FrozenShard
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from sinks.clients.openai_client import _batch_job, _identity
+from sinks.clients.calls import identity_of
+from sinks.clients.openai_client import _batch_job
 from sinks.errors import AmbiguousError, EndpointError
 from sinks.ingest import ResultPlace, ingest
 from sinks.lanes.openai_rows import read_row
@@ -52,7 +53,7 @@ def test_a_refused_row_with_an_invented_model_keeps_its_code() -> None:
 @pytest.mark.parametrize("identity", [TEXT, "", "../files", "a/b", "x" * 201, None, 7])
 def test_an_id_that_is_none_is_not_repeated(identity: Any) -> None:
     with pytest.raises(AmbiguousError) as doubt:
-        _identity(SimpleNamespace(id=identity))
+        identity_of(SimpleNamespace(id=identity))
     assert str(identity or "nothing") not in str(doubt.value)
     with pytest.raises(EndpointError) as refusal:
         _batch_job(SimpleNamespace(id=identity, status="completed"), "cloud-test")

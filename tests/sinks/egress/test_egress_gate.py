@@ -6,7 +6,7 @@ import json
 import threading
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -287,6 +287,33 @@ def test_expired_facts_are_refused(scene: Any, cloud: Endpoint, review_by: date 
     refused(scene, scene.frozen(endpoint=expired), "facts_expired", 0)
 
 
+def test_facts_that_expire_between_clearing_and_sending_are_refused(scene: Any, cloud: Endpoint) -> None:
+    assert cloud.review_by is not None
+    shard = scene.frozen()
+    refused(scene, shard, "facts_expired", 0, now=datetime.combine(cloud.review_by + timedelta(days=1), time(0, 1), UTC))
+    assert scene.hand_over(shard).state == "submitted", "the day before, it may go"
+
+
+def test_a_decision_under_other_rules_than_those_on_disk_lets_nothing_go(scene: Any) -> None:
+    refused(scene, scene.frozen(), "rulebook_changed", rulebook="another hash")
+
+
+def test_a_repair_adds_the_registered_constant_and_nothing_else(scene: Any) -> None:
+    registered = replace(scene.prompt, repair="Answer again.")
+    assert registered.hash != scene.prompt.hash == replace(scene.prompt, repairing=True).hash
+    assert registered.as_repair().hash == registered.hash
+    scene.prompt = registered.as_repair()
+    scene.start()
+    shard = scene.frozen("r-ada")
+    scene.prompt = registered
+    assert shard.repair
+    refused(scene, replace(shard, repair=False), "row_shape", 0)
+    shard.path.write_bytes(shard.path.read_bytes().replace(b"Answer again.", b"Answer, Ada!"))
+    refused(scene, shard, "row_constant", 0)
+    shard.path.write_bytes(shard.path.read_bytes().replace(b"Answer, Ada!", b"Answer again."))
+    assert scene.gate(shard).content.count(b"Answer again.") == 1
+
+
 def test_facts_are_believed_through_their_last_day(scene: Any, cloud: Endpoint) -> None:
     last_day = replace(cloud, review_by=date(2026, 11, 22))
     scene.registry[cloud.name] = last_day
@@ -516,4 +543,4 @@ def test_the_gate_takes_its_word_from_nobody() -> None:
     import inspect  # noqa: PLC0415
 
     names = set(inspect.signature(pass_gate).parameters)
-    assert names == {"shard", "prompt", "lane", "ledger", "keys", "registry", "now", "actor"}
+    assert names == {"shard", "prompt", "lane", "ledger", "keys", "registry", "now", "actor", "rulebook"}  # the last can only refuse more

@@ -12,10 +12,11 @@ import pytest
 from policies.clearance import clearance_id
 from policies.model import Clearance, Endpoint, Lane
 from sinks.errors import GateError
-from sinks.freeze import FreezeItem, ShardLimits, freeze, payload
+from sinks.freeze import FreezeItem, freeze, payload
 from sinks.inspection import inspect
 from sinks.lanes.extractive import ExtractiveLane
 from sinks.ledger.keys import Keys
+from sinks.packing import ShardLimits
 from sinks.request import SALT_ROLE, Message, Part, Prompt, TaskKind, spoken
 from sinks.shard import FrozenShard
 

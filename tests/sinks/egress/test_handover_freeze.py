@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from policies.model import Endpoint
-from sinks.freeze import ShardLimits, canonical, clean_spool, freeze, intent_id_of, payload
+from sinks.freeze import canonical, clean_spool, freeze, intent_id_of, payload
+from sinks.packing import ShardLimits
+from sinks.tokens import input_tokens
 
 
 def test_a_frozen_file_is_private_and_named_by_its_intent(scene: Any) -> None:
@@ -120,3 +122,26 @@ def test_a_shard_never_shows_text(scene: Any) -> None:
     items = scene.carry("r-ada")
     assert "beekeeping" not in repr(items)
     assert "beekeeping" not in repr(scene.freeze_all(items))
+
+
+def test_too_few_records_for_a_job_are_given_back_unwritten(scene: Any) -> None:
+    items = scene.carry("r-ada", "r-bob", "r-cyd")
+    frozen = scene.freeze_all(items, limits=ShardLimits(max_rows=2, min_rows=2))
+    assert [[row.record_id for row in shard.rows] for shard in frozen.shards] == [["r-ada", "r-bob"]]
+    assert frozen.short == (items[2],)
+    assert [path.name for path in scene.spool.iterdir()] == [frozen.shards[0].path.name]
+
+
+def test_prompt_tokens_split_shards(scene: Any) -> None:
+    items = scene.carry("r-ada", "r-bob", "r-cyd")
+    one = max(input_tokens(scene.prompt, item.parts).expected for item in items)
+    assert [len(shard.rows) for shard in scene.freeze_all(items, limits=ShardLimits(max_tokens=2 * one)).shards] == [2, 1]
+    few = scene.freeze_all(items, limits=ShardLimits(max_tokens=1))
+    assert [item.error_code for item in few.refused] == ["over_limit"] * 3
+
+
+def test_an_endpoints_tokenizer_counts(scene: Any, cloud: Endpoint) -> None:
+    options = {"run_id": "run", "endpoint": cloud, "attempt": 1, "lane": scene.lane, "prompt": scene.prompt}
+    items = scene.carry("r-ada", "r-bob", "r-cyd")
+    frozen = freeze(scene.spool, items=items, limits=ShardLimits(max_tokens=100_000), count=lambda _: 40_000, **options)
+    assert [item.error_code for item in frozen.refused] == ["over_limit"] * 3  # four parts each

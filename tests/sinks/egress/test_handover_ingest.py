@@ -155,7 +155,7 @@ def test_error_rows_fail_with_their_code(scene: Any, shelf: Shelf) -> None:
             lambda lines: [lines[0], b"\n", *lines[1:-1], lines[-1][:-1]], ["completed"] * 3, [], id="blank line, no last newline"
         ),
         pytest.param(lambda _: [], ["released"] * 3, [], id="zero bytes"),
-        pytest.param(lambda _: [b"<html>504</html>\n"] * 9, ["released"] * 3, ["torn_line"], id="a page instead of rows"),
+        pytest.param(lambda _: [b"504\n"] * 9, ["released"] * 3, ["torn_line"], id="no rows at all"),
     ],
 )
 def test_odd_files(scene: Any, shelf: Shelf, odd: Callable[[list[bytes]], list[bytes]], outcome: list[str], codes: list[str]) -> None:
@@ -166,6 +166,18 @@ def test_odd_files(scene: Any, shelf: Shelf, odd: Callable[[list[bytes]], list[b
     assert [entry["detail_code"] for entry in scene.events(Event.QUARANTINED)] == codes
     assert (report.quarantined > 0) is bool(codes)
     assert len(shelf.rows) == outcome.count("completed")
+
+
+def test_a_page_in_place_of_results_is_asked_for_again(scene: Any, shelf: Shelf) -> None:
+    """Taken for results it would make every row a lost one, and the true results would be deleted unread."""
+    intent = submitted(scene)
+    scene.provider.finish("batch_1", [b"\n<!DOCTYPE html><html>log in</html>\n"])
+    head = scene.ledger.head()
+    with pytest.raises(EndpointError, match="a page came in place of results"):
+        take_in(scene, intent, shelf)
+    assert (scene.ledger.head(), scene.provider.deleted) == (head, [])
+    scene.provider.finish("batch_1", scene.answer(intent.intent_id, {0: "Ada.", 1: "Bob.", 2: "Cyd."}))
+    assert take_in(scene, intent, shelf).completed == 3
 
 
 def test_one_id_in_both_files_is_believed_in_neither(scene: Any, shelf: Shelf) -> None:

@@ -13,6 +13,7 @@ from policies.model import Endpoint
 from sinks.clients.openai_client import BatchJob
 from sinks.errors import EndpointError, LedgerUnavailableError, RejectedError
 from sinks.handover import HandOverState
+from sinks.lanes import Sought
 from sinks.ledger.entry import Entry, Event
 from sinks.ledger.queries import open_intents, run_state
 from sinks.reconcile import OnAmbiguous, ReconcileReport, reconcile
@@ -340,6 +341,29 @@ def test_a_local_job_that_died_with_its_process_is_done_again(scene: Any, local:
     assert recover(scene) == ReconcileReport()
     scene.provider.jobs.clear()
     assert recover(scene).not_found == (shard.intent_id,)
+
+
+def test_a_lane_is_told_what_to_look_for_and_which_jobs_belong_to_others(
+    scene: Any, drop: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Sought] = []
+
+    def find(sought: Sought) -> list[str]:
+        asked.append(sought)
+        return []
+
+    monkeypatch.setattr(scene.lane, "find", find)
+    shard = lost(scene, drop)
+    digest = scene.events(Event.SUBMITTING)[0]["shard_hmac"]
+    begun = {"at": scene.now, "attempt": 1, "endpoint": "cloud-test"}
+    scene.ledger.commit(
+        [
+            Entry(event=Event.SUBMITTED, run_id="of-last-night", intent_id="a" * 32, provider_job_id="batch_8", state="submitted", **begun),
+            Entry(event=Event.SUBMITTED, run_id=RUN, intent_id="b" * 32, provider_job_id="b" * 32, state="submitted", **begun),
+        ]
+    )
+    assert recover(scene).waiting == (shard.intent_id,)
+    assert asked == [Sought(intent_id=shard.intent_id, digest=digest, since=scene.now, rows=3, known=frozenset({"batch_8"}))]
 
 
 def test_a_new_attempt_spends_a_new_clearance_at_the_same_gate(scene: Any, drop: Callable[[], None]) -> None:

@@ -1,0 +1,45 @@
+"""What a provider reports of itself, taken with care. Pure.
+
+It goes into the ledger, and a provider may say anything, the text it was sent included (invariant 5). So a model is the one that was
+asked for, with the date or number of its version at the most; a count is a plausible whole number; anything else is nothing.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+from typing import IO, Any
+
+from sinks.errors import EndpointError
+
+TORN_LINE = "torn_line"
+"""The code of a result line that cannot be read."""
+
+_PEEK = 1024
+_MOST_TOKENS = 10**12  # more is no count, and does not fit the ledger
+_VERSION = re.compile(r"(?:-latest|-preview|[-@:](?:\d{3,4}|20\d{6}|20\d\d-[01]\d-[0-3]\d)(?:-preview)?)?")
+
+
+def refuse_markup(results: IO[bytes], name: str) -> None:
+    """Raise EndpointError where a page lies in place of result lines: read as lines, it would make every row a lost one, paid again."""
+    results.seek(0)
+    if results.read(_PEEK).removeprefix(codecs.BOM_UTF8).lstrip().startswith(b"<"):
+        msg = f"endpoint {name}: a page came in place of results; run again when whatever stands in between lets them through"
+        raise EndpointError(msg)
+    results.seek(0)
+
+
+def model_name(value: object, asked: str) -> str | None:
+    """`gpt-4o-2024-08-06`, where `gpt-4o` was asked for."""
+    known = isinstance(value, str) and asked and value.startswith(asked) and _VERSION.fullmatch(value, len(asked))
+    return str(value) if known else None
+
+
+def token_count(value: object) -> int | None:
+    """A number of tokens, if it is one."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MOST_TOKENS else None
+
+
+def mapping(value: object) -> dict[str, Any]:
+    """A JSON object, or an empty one in place of anything else."""
+    return value if isinstance(value, dict) else {}
