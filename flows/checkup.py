@@ -20,17 +20,15 @@ from flows.lanes import EMULATOR, check_usable, choose_endpoints, look_endpoint
 from flows.render import load_prompt
 from policies.check import Severity, check
 from policies.errors import PolicyError
-from policies.load import DEFAULT_POLICY, DEFAULT_REGISTRY
+from policies.load import DEFAULT_POLICY
 from policies.model import Endpoint, Lane
 from policies.registry import load_rulebook
 from sinks.errors import SinkError
 from sinks.ledger.queries import job_runs, open_intents
 
-PACKAGES = ("presidio-analyzer", "spacy", "duckdb", "pyarrow", "prefect", "openai", "sumy")
+PACKAGES = ("presidio-analyzer", "spacy", "duckdb", "pyarrow", "prefect", "openai", "anthropic", "boto3", "sumy")
 LEAST_FREE = 2 * 2**30
 SOON = timedelta(days=30)
-CLOUD = frozenset({"job", "policy", "lanes", f"{Lane.CLOUD} lane"})
-"""The lines that are about the cloud lane."""
 
 
 class Health(StrEnum):
@@ -66,13 +64,9 @@ def examine(job_path: Path | None) -> Iterator[Check]:
     if job is not None:
         yield from _places(job)
         yield from _ledger(job)
+        from flows.checkup_stores import check_stores  # noqa: PLC0415 - it speaks in the words of this module
 
-
-def examine_cloud(job_path: Path | None) -> Iterator[Check]:
-    """What `examine` says about the way out: the policy, and the endpoint that a job sends to."""
-    if job_path is None:
-        yield Check(health=Health.DOUBTFUL, what="job", detail="none named; name one with --job to check the endpoint that it sends to")
-    yield from (check for check in examine(job_path) if check.what in CLOUD)
+        yield from check_stores(job)
 
 
 def _installed() -> Iterator[Check]:
@@ -86,7 +80,8 @@ def _installed() -> Iterator[Check]:
 
 def _rules(job: Job | None) -> Iterator[Check]:
     try:
-        policy, registry = load_rulebook(job.policy_path if job else DEFAULT_POLICY, (job and job.registry) or DEFAULT_REGISTRY)
+        rules = load_rulebook(job.policy_path, job.registry, job.prices) if job else load_rulebook(DEFAULT_POLICY)
+        policy, registry = rules.policy, rules.registry
         detectors = load(ner=policy.ner, participants=policy.participants)
     except (PolicyError, DetectorsError) as error:
         yield Check(health=Health.BAD, what="policy", detail=str(error))
@@ -97,7 +92,7 @@ def _rules(job: Job | None) -> Iterator[Check]:
         detail=f"{len(detectors.detectors)} installed, NER {policy.ner or 'none (patterns and names)'}",
     )
     today = datetime.now(UTC).date()
-    problems = check(policy, registry, today=today, known=detectors.kinds)
+    problems = check(policy, registry, today=today, known=detectors.kinds, prices=rules.prices)
     for problem in problems:
         health = Health.BAD if problem.severity is Severity.ERROR else Health.DOUBTFUL
         yield Check(health=health, what="policy", detail=f"{problem.where}: {problem.message}")

@@ -20,7 +20,6 @@ from flows.job import Job, load_job
 from flows.lanes import NETNS, check_usable, choose_endpoints
 from flows.model_folder import ModelFolder, ModelFolderError, adapter_rank, fit, read_model_folder, size
 from policies.errors import PolicyError
-from policies.load import DEFAULT_REGISTRY
 from policies.model import Endpoint
 from policies.registry import load_rulebook
 from sinks.errors import EndpointError
@@ -47,7 +46,8 @@ def examine_local(job_path: Path | None) -> Iterator[Check]:
         return
     try:
         job = load_job(job_path)
-        policy, registry = load_rulebook(job.policy_path, job.registry or DEFAULT_REGISTRY)
+        rules = load_rulebook(job.policy_path, job.registry, job.prices)
+        policy, registry = rules.policy, rules.registry
         endpoint = choose_endpoints(_inside_only(job), registry, scheduled=False, isolation=policy.isolation)[0]
     except (FlowError, PolicyError) as error:
         yield Check(health=Health.BAD, what="job", detail=str(error))
@@ -61,7 +61,7 @@ def examine_local(job_path: Path | None) -> Iterator[Check]:
     if endpoint.engine == "vllm_offline":
         yield from _offline(endpoint, job)
     elif endpoint.engine == "openai_compatible":
-        yield from examine_server(endpoint)
+        yield from examine_server(endpoint, job.file)
     else:
         yield Check(health=Health.GOOD, what="engine", detail=f"{endpoint.engine}: no model, no GPU, no network; nothing to load")
 

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from flows.checkup import Check, Health
+from flows.errors import JobError
+from flows.secret_values import secret_of
 from policies.model import Endpoint
 from sinks.errors import EndpointError, RejectedError
 
 _QUESTION = {"role": "user", "content": "Answer with the single word: ready."}
 
 
-def examine_server(endpoint: Endpoint) -> Iterator[Check]:
+def examine_server(endpoint: Endpoint, job_file: Path) -> Iterator[Check]:
     """Check a server by asking it."""
     from sinks.clients.chat_client import ChatServer  # noqa: PLC0415 - only where there is a server
     from sinks.clients.connection import OpenAIOptions  # noqa: PLC0415
@@ -22,8 +24,9 @@ def examine_server(endpoint: Endpoint) -> Iterator[Check]:
 
     try:
         options = ChatOptions.of(endpoint, "")
-        server = ChatServer(OpenAIOptions.of(endpoint, os.environ.get(endpoint.secret, "") if endpoint.secret else ""))
-    except EndpointError as error:
+        key = secret_of(endpoint.secret, who=f"endpoint {endpoint.name!r}", job_file=job_file) if endpoint.secret else ""
+        server = ChatServer(OpenAIOptions.of(endpoint, key))
+    except (EndpointError, JobError) as error:
         yield Check(health=Health.BAD, what="settings", detail=str(error))
         return
     try:

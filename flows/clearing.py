@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from detectors.document import Document, Evidence
+from flows.budgeting import within_budget
 from flows.counted_evidence import evidence_counts
-from flows.night import MAX_ATTEMPTS, Night
-from policies.assign import assign
+from flows.fallback import endure
+from flows.night import Night
 from policies.clearance import clear
-from policies.model import Assignment, Clearance, Decision
+from policies.model import Assignment, Clearance, Decision, Endpoint
 from sinks.freeze import UNENCODABLE, payload
 from sinks.ledger.entry import Entry, Event, EvidenceCount
 from sinks.ledger.sources import SourceName, remember
@@ -22,7 +23,7 @@ from sinks.ledger.sources import SourceName, remember
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cleared:
-    """A decided record: with an assignment and a clearance, or held for `held_reason`."""
+    """A decided record: with an assignment and a clearance, or held for `held_reason`. repair: in the template's repair form."""
 
     document: Document
     decision: Decision
@@ -31,6 +32,7 @@ class Cleared:
     assignment: Assignment
     clearance: Clearance | None
     held_reason: str = ""
+    repair: bool = False
 
 
 def clear_records(
@@ -44,16 +46,17 @@ def clear_records(
     ]
 
 
-def clear_record(night: Night, document: Document, evidence: Evidence, decision: Decision) -> Cleared:
-    """Assign and clear one record, or say why it is held."""
-    assignment = assign(decision, night.endpoints, strategy=night.job.lanes.strategy, today=night.today)
-    part_hmacs = night.keys.part_hmacs(document.parts)
-    clearance, reason = None, assignment.reason
-    if assignment.endpoint is not None and night.attempt(document.record_id) > MAX_ATTEMPTS and night.was_lost(document.record_id):
-        reason = "attempts_exhausted"
-    elif assignment.endpoint is not None:
+def clear_record(
+    night: Night, document: Document, evidence: Evidence, decision: Decision, *, among: Sequence[Endpoint] | None = None
+) -> Cleared:
+    """Assign and clear one record, or say why it is held. among: the night's endpoints unless stated."""
+    part_hmacs, prompt = night.keys.part_hmacs(document.parts), night.prompt_for(document.record_id)
+    assignment, exhausted = endure(night, decision, night.endpoints if among is None else among)
+    assignment, reserved = (assignment, None) if exhausted else within_budget(night, decision, document, assignment)
+    clearance, reason = None, "attempts_exhausted" if exhausted else assignment.reason
+    if assignment.endpoint is not None and not exhausted:
         try:
-            body = payload(night.lane(assignment.endpoint), night.prompt, assignment.endpoint, document.parts)
+            body = payload(night.lane(assignment.endpoint), prompt, assignment.endpoint, document.parts)
         except UnicodeEncodeError:  # a lone surrogate has no UTF-8 form: what was scanned cannot be sent
             reason = UNENCODABLE
         else:
@@ -65,6 +68,7 @@ def clear_record(night: Night, document: Document, evidence: Evidence, decision:
                 payload_bytes=len(body),
                 attempt=night.attempt(document.record_id),
                 today=night.today,
+                reserved_usd=reserved,
             )
     return Cleared(
         document=document,
@@ -74,6 +78,7 @@ def clear_record(night: Night, document: Document, evidence: Evidence, decision:
         assignment=assignment,
         clearance=clearance,
         held_reason="" if clearance else reason,
+        repair=prompt.repairing,
     )
 
 
@@ -82,6 +87,11 @@ def decision_entries(night: Night, cleared: Sequence[Cleared]) -> list[Entry]:
     # A record's id is made from its name, so the name of a record that the ledger knows already is not new.
     remember(night.ledger.path, [_name(record.document) for record in cleared if not night.knows(record.document.record_id)])
     return [entry for record in cleared for entry in _entries_of(night, record)]
+
+
+def assignment_entries(night: Night, cleared: Sequence[Cleared]) -> list[Entry]:
+    """What is committed when records are assigned anew under the decision that they have."""
+    return [entry for record in cleared for entry in _entries_of(night, record)[1:]]
 
 
 def _name(document: Document) -> SourceName:

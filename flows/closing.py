@@ -8,12 +8,16 @@ from datetime import UTC, datetime
 from functools import partial
 
 from detectors.document import ReadProblem
+from flows.anchoring import anchor_run_end
+from flows.budgeting import budget_use, night_costs
 from flows.collecting import overdue_intents
+from flows.fallback import CONTRADICTIONS, DEADLINE, LOCAL_DOWN
 from flows.night import Night
 from flows.report import NightReport
 from flows.runs import was_carried
 from sinks.clients.webhook import Alert, WebhookOptions, send_alert
-from sinks.errors import EndpointError
+from sinks.errors import EndpointError, LedgerError
+from sinks.ledger.compaction import compact
 from sinks.ledger.entry import Entry, Event
 from sinks.ledger.outcomes import explicit_rows
 from sinks.ledger.queries import RunCounts, class_counts, open_intents, run_counts, run_state
@@ -32,7 +36,10 @@ def close_night(night: Night) -> NightReport:
     write_explicit_rows(night)
     counts = run_counts(night.ledger, night.run_id)
     end_run(night, counts)
-    raise_alert(night, counts)
+    unanchored = anchor_run_end(night.job) if not night.options.collect_only or not counts.pending else 0
+    raise_alert(night, counts, unanchored)
+    by_class = class_counts(night.ledger, night.run_id)
+    compact_ledger(night)
     seconds = time.monotonic() - night.started
     stages = {name: round(spent, 3) for name, spent in night.stages.items()}
     return NightReport(
@@ -44,11 +51,14 @@ def close_night(night: Night) -> NightReport:
         pending=counts.pending,
         unchanged=night.unchanged,
         refused=night.refused,
-        by_class=class_counts(night.ledger, night.run_id),
+        unanchored=unanchored,
+        by_class=by_class,
         output=str(night.job.output),
         ledger=str(night.job.ledger.path),
         seconds=round(seconds, 3),
         stages=stages | {"other": round(seconds - sum(night.stages.values()), 3)},
+        costs=night_costs(night),
+        budget=budget_use(night),
     )
 
 
@@ -98,7 +108,7 @@ def write_explicit_rows(night: Night) -> None:
             path.unlink(missing_ok=True)
 
 
-def raise_alert(night: Night, counts: RunCounts) -> None:
+def raise_alert(night: Night, counts: RunCounts, unanchored: int) -> None:
     """Tell the job's webhook, in counts. A receiver that is down does not stop the night; the log says so."""
     if night.job.alerts.webhook is None:
         return
@@ -107,14 +117,30 @@ def raise_alert(night: Night, counts: RunCounts) -> None:
         held=counts.held,
         failed=counts.failed,
         ambiguous=sum(intent.state == "ambiguous" for intent in open_intents(night.ledger, night.run_id)),
-        deadline=overdue_intents(night),
+        deadline=overdue_intents(night) + len(night.odd[DEADLINE]),
         quarantined=night.refused,
+        unanchored=unanchored,
+        local_down=night.failures[LOCAL_DOWN],
+        contradicted=sum(night.failures[code] for code in CONTRADICTIONS),
+        wrong_account=len(night.odd["wrong_account"]),
+        unknown_state=len(night.odd["unknown_state"]),
     )
     # The night has told of what is held; a collection speaks when it ends the run, or when there is something to look after.
-    nothing_new = night.options.collect_only and counts.pending and not (alert.deadline or alert.quarantined)
+    nothing_new = night.options.collect_only and counts.pending and not alert.news
     if nothing_new or not alert.needed:
         return
     try:
         send_alert(alert, WebhookOptions(url=night.job.alerts.webhook))
     except EndpointError as error:
         LOGGER.warning("%s", error)
+
+
+def compact_ledger(night: Night) -> None:
+    """Copy the night's many segments into one archive file, and delete what was copied long ago. The night is done whatever comes of it."""
+    try:
+        done = compact(night.ledger)
+    except LedgerError as error:
+        LOGGER.warning("%s", error)
+        return
+    if done is not None and (done.written or done.deleted):
+        LOGGER.info("ledger_compacted written=%d deleted=%d", len(done.written), done.deleted)

@@ -14,6 +14,7 @@ from prefect import flow
 
 from flows.boundary import codes_only
 from flows.errors import BatchFailedError
+from flows.fallback import waiting_run
 from flows.job import load_job
 from flows.night import NightOptions
 from flows.nightly import run_night
@@ -26,11 +27,11 @@ LOGGER = logging.getLogger("waybill")
 
 
 def collect_job(options: NightOptions, *, progress: Progress | None = None) -> list[NightReport]:
-    """Look at every run of the job that has hand-overs out; one report each, oldest first. Empty when there is none."""
+    """Look at every run of the job with hand-overs out or records that wait; one report each, oldest first. Empty when there is none."""
     job = load_job(options.path, out=options.out_path)
     if not (job.ledger.path / "segments").exists():
         return []
-    waiting = {intent.run_id for intent in open_intents(job.ledger.path)}
+    waiting = {intent.run_id for intent in open_intents(job.ledger.path)} | {waiting_run(job.ledger.path, job.name)}
     return [
         run_night(replace(options, run_id=run.run_id, date=run.logical_date, collect_only=True), progress=progress)
         for run in job_runs(job.ledger.path, job.name)

@@ -2,31 +2,56 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
+import random
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
+from flows.fallback import DEADLINE, give_way, take_up_waiting
 from flows.night import Night
 from flows.progress import engine_line
 from flows.rescanning import result_classes
 from policies.model import Lane
-from sinks.errors import EndpointError
+from sinks.errors import EndpointError, WrongAccountError
 from sinks.ingest import CompletedRow, ResultPlace, ingest
+from sinks.lanes import Lane as LaneEngine
+from sinks.lanes.inventory import has_inventory
 from sinks.ledger.queries import OpenIntent, open_intents, run_counts
 from sinks.ledger.sources import SourceName, lookup
 from sinks.parquet import ResultRow, Status, root_name, write_results
+from sinks.reconcile import is_remote
 
+LOGGER = logging.getLogger("waybill")
 FASTEST_POLL_S = 0.5
+JITTER = (0.8, 1.2)
 LOCAL_POLL_S = 5.0
 """An engine inside is looked after at each poll: one that died should not stand still for long."""
 
 
 def collect_finished(night: Night) -> None:
     """Take in every job of this run that has ended; what it has no answer for is counted as lost."""
-    for intent in open_intents(night.ledger, night.run_id):
-        collect(night, intent)
+    intents = open_intents(night.ledger, night.run_id)
+    running = _under_way(night, intents)
+    for intent in intents:
+        if intent.provider_job_id not in running or overdue(night, intent):
+            collect(night, intent)
+
+
+def _under_way(night: Night, intents: Sequence[OpenIntent]) -> frozenset[str]:
+    """Jobs that their provider's list shows as running, where there are several to ask about; what it does not show is asked one by one."""
+    found: set[str] = set()
+    for name in {intent.endpoint for intent in intents}:
+        lane = night.lanes.get(name)
+        jobs = {intent.provider_job_id: intent.at for intent in intents if intent.endpoint == name and intent.provider_job_id is not None}
+        if len(jobs) > 1 and has_inventory(lane):
+            with contextlib.suppress(EndpointError):
+                running: frozenset[str] = getattr(lane, "running", frozenset())
+                found |= {job.job_id for job in lane.listed(min(jobs.values())) if job.job_id in jobs and job.state in running}
+    return frozenset(found)
 
 
 def collect_if_local(night: Night, intent: OpenIntent | None) -> None:
@@ -40,21 +65,47 @@ def collect(night: Night, intent: OpenIntent) -> bool:
     lane, endpoint = night.lanes.get(intent.endpoint), night.registry.get(intent.endpoint)
     if lane is None or endpoint is None or intent.provider_job_id is None:
         return False
+    late = endpoint.lane is Lane.CLOUD and overdue(night, intent)
+    take_in = partial(
+        ingest,
+        night.ledger,
+        lane,
+        intent,
+        endpoint=endpoint,
+        prompt=night.prompt,
+        write=partial(night.keep or write_rows, night),
+        spool=night.job.spool,
+        price=night.prices.of(endpoint, intent.at.astimezone(UTC).date()),
+        code=DEADLINE if late else None,
+    )
     try:
-        report = ingest(
-            night.ledger,
-            lane,
-            intent,
-            endpoint=endpoint,
-            prompt=night.prompt,
-            write=partial(night.keep or write_rows, night),
-            spool=night.job.spool,
-            now=datetime.now(UTC),
-        )
+        report = take_in(now=datetime.now(UTC))
+        if late and not report.ended and _stopped(lane, intent.provider_job_id):
+            report = take_in(now=datetime.now(UTC))
+    except WrongAccountError as error:
+        LOGGER.warning("%s", error)
+        night.odd["wrong_account"].add(intent.intent_id)
+        return False
     except EndpointError:
         return False  # not reachable now: the job stays open and is asked again
-    night.lost += len(report.missing)
+    if not report.status.known:
+        night.odd["unknown_state"].add(intent.intent_id)
+    night.lost += len(report.repairs)
+    if late and report.missing:
+        night.odd[DEADLINE].add(intent.intent_id)
+        give_way(night, endpoint, DEADLINE, report.missing)
+    else:
+        night.lost += len(report.missing)
     return report.ended
+
+
+def _stopped(lane: LaneEngine, provider_job_id: str) -> bool:
+    """Ask the provider to stop a job past its deadline: some never end one by themselves. What it has finished by then is taken in."""
+    if not is_remote(lane):
+        return False
+    with contextlib.suppress(EndpointError):  # it may be ending, or cancelled already: the next look tells
+        lane.cancel(provider_job_id)
+    return True
 
 
 def write_rows(night: Night, rows: Sequence[CompletedRow]) -> dict[str, ResultPlace]:
@@ -114,10 +165,11 @@ def _result_row(night: Night, row: CompletedRow, data_classes: tuple[str, ...], 
 def wait_for_results(night: Night) -> bool:
     """Wait until the run's open jobs have ended, or the job's deadline has passed; whether records must be sent again."""
     poll_s = FASTEST_POLL_S
+    slowest_s = night.job.poll_s
     while True:
         collect_finished(night)
         night.refresh()
-        if night.lost:
+        if night.lost or (night.options.collect_only and take_up_waiting(night)):
             return True
         waiting = [intent for intent in open_intents(night.ledger, night.run_id) if intent.provider_job_id is not None]
         if not waiting or not night.waits or all(overdue(night, intent) for intent in waiting):
@@ -125,8 +177,8 @@ def wait_for_results(night: Night) -> bool:
         pending = run_counts(night.ledger, night.run_id).pending
         night.progress.stage(f"waiting for {pending} results{_engines(night)}")
         with night.timed("inference"):
-            time.sleep(poll_s)
-        poll_s = min(poll_s * 2, night.job.poll_s, LOCAL_POLL_S if _waits_inside(night, waiting) else night.job.poll_s)
+            time.sleep(poll_s * random.uniform(*JITTER))  # noqa: S311 - so that many jobs do not ask in step
+        poll_s = min(poll_s * 2, slowest_s, LOCAL_POLL_S if _waits_inside(night, waiting) else slowest_s)
 
 
 def _waits_inside(night: Night, waiting: Sequence[OpenIntent]) -> bool:

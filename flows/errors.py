@@ -4,6 +4,7 @@
     ├── JobError            the job file, or a table that it names, cannot be used: nothing was handed over
     ├── RenderError         the prompt template cannot be used
     ├── ReviewError         a sample cannot be drawn, or a file with verdicts cannot be entered: nothing was written
+    ├── SpoolError          what is read from an object store cannot be kept in the spool meanwhile
     ├── ScheduleError       a scheduled run was refused before it began
     ├── ScanWorkerError     a process that scans cannot be started, or has other detectors than the run began with
     ├── RequestRefusedError  an override or an erasure is not entered: not allowed, not approved, or not in its form
@@ -30,6 +31,10 @@ class RenderError(FlowError):
 
 class ReviewError(FlowError):
     """A sample cannot be drawn, or a file with verdicts cannot be used as it is. Nothing was entered."""
+
+
+class SpoolError(FlowError):
+    """The disk under the spool does not take what is being read from an object store. Nothing is wrong with the source."""
 
 
 class ScheduleError(FlowError):

@@ -12,8 +12,8 @@ from flows.errors import JobError
 from flows.marked_yaml import KeyPath, MarkedYaml
 
 SHOWN = 60
-SECRET_KEYS = frozenset({("alerts", "webhook")})
-"""Keys whose value is not repeated: a webhook's URL is often its password."""
+SECRET_KEYS = frozenset({"webhook", "proxy", "secret"})
+"""Keys whose value is not repeated: an URL often carries a password, and `secret` may hold one by mistake."""
 
 
 def raise_at(marked: MarkedYaml, key_path: KeyPath, message: str) -> NoReturn:
@@ -41,7 +41,7 @@ def _sentence(detail: ErrorDetails, model: type[BaseModel]) -> str:
     expected = detail["msg"].removeprefix("Value error, ").replace("Input should be", "expected", 1)
     if not expected.startswith("expected"):
         expected = f"expected: {expected}"
-    if _keys(detail) in SECRET_KEYS:
+    if SECRET_KEYS.intersection(_keys(detail)[-1:]) or (isinstance(detail["input"], dict) and SECRET_KEYS.intersection(detail["input"])):
         return f"{expected}, found something else"
     shown = repr(detail["input"])
     return f"{expected}; found {shown if len(shown) <= SHOWN else shown[:SHOWN] + '…'}"

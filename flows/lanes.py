@@ -8,7 +8,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -18,15 +17,18 @@ from typing import Any
 
 from flows.errors import JobError, ScheduleError
 from flows.job import Job
+from flows.secret_values import secret_of
 from policies.load import DEFAULT_REGISTRY
 from policies.model import Endpoint, Lane
 from sinks.errors import EndpointError
 from sinks.lanes import Lane as LaneEngine
+from sinks.packing import ShardLimits
 
 EMULATOR = "emulator"
 EMULATOR_KEY = "emulator"
+EMULATOR_ACCESS_KEY = "EMULATOR:emulator"
 NETNS = "netns"
-ENGINES = ("extractive", "openai_batch", "openai_compatible", "vllm_offline")
+ENGINES = ("anthropic_batch", "bedrock_batch", "extractive", "openai_batch", "openai_compatible", "vllm_offline")
 LOGGER = logging.getLogger("waybill")
 
 
@@ -99,7 +101,9 @@ def check_usable(endpoint: Endpoint, job: Job) -> None:
     if endpoint.provider == EMULATOR:
         _delay_s(endpoint, job)
         _faults(endpoint, job)
-    _secret(endpoint, job)
+    secret = _secret(endpoint, job)
+    if endpoint.engine == "bedrock_batch" and endpoint.provider != EMULATOR:
+        _check_access_key(endpoint, secret)
 
 
 def start_endpoints(job: Job, endpoints: Sequence[Endpoint], stack: ExitStack) -> list[Endpoint]:
@@ -114,12 +118,21 @@ def start_endpoints(job: Job, endpoints: Sequence[Endpoint], stack: ExitStack) -
     for endpoint in endpoints:
         if endpoint.provider == EMULATOR and not endpoint.base_url:
             running = stack.enter_context(
-                start_emulator(job.emulator_state, faults=_faults(endpoint, job), delay_s=_delay_s(endpoint, job))
+                start_emulator(
+                    job.emulator_state, faults=_faults(endpoint, job), delay_s=_delay_s(endpoint, job), options=_emulated_account(endpoint)
+                )
             )
-            started.append(replace(endpoint, base_url=running.base_url))
+            started.append(replace(endpoint, base_url=running.url_of(endpoint.engine)))
         else:
             started.append(endpoint)
     return started
+
+
+def _emulated_account(endpoint: Endpoint) -> list[str]:
+    """Where the emulator of Bedrock finds its S3, and the quota that the endpoint counts on."""
+    if endpoint.engine != "bedrock_batch":
+        return []
+    return ["--s3-url", str(endpoint.settings.get("s3_endpoint_url", "")), "--min-records", str(ShardLimits.of(endpoint).min_rows)]
 
 
 def _delay_s(endpoint: Endpoint, job: Job) -> float:
@@ -158,6 +171,10 @@ def build_lane(endpoint: Endpoint, job: Job, stages: dict[str, float], stack: Ex
         client = OpenAIBatches(OpenAIOptions.of(endpoint, _secret(endpoint, job)))
         stack.callback(client.close)
         lane = OpenAIBatchLane(client, OpenAIBatchOptions(spool=job.spool, model=endpoint.model))
+    elif endpoint.engine == "anthropic_batch":
+        lane = _anthropic_lane(endpoint, job, stack)
+    elif endpoint.engine == "bedrock_batch":
+        lane = _bedrock_lane(endpoint, job, stack)
     elif endpoint.engine == "openai_compatible":
         from sinks.clients.chat_client import ChatServer  # noqa: PLC0415
         from sinks.clients.connection import OpenAIOptions  # noqa: PLC0415
@@ -177,22 +194,70 @@ def build_lane(endpoint: Endpoint, job: Job, stages: dict[str, float], stack: Ex
     return _Timed(lane, stages)
 
 
+def _anthropic_lane(endpoint: Endpoint, job: Job, stack: ExitStack) -> LaneEngine:
+    from sinks.clients.anthropic_client import AnthropicBatches  # noqa: PLC0415 - only the engines in use are imported
+    from sinks.clients.connection import OpenAIOptions  # noqa: PLC0415
+    from sinks.lanes.anthropic_batch import AnthropicBatchLane, AnthropicBatchOptions  # noqa: PLC0415
+    from sinks.lanes.anthropic_body import setting  # noqa: PLC0415
+
+    job.spool.mkdir(mode=0o700, parents=True, exist_ok=True)
+    client = AnthropicBatches(OpenAIOptions.of(endpoint, _secret(endpoint, job)), version=setting(endpoint, "api_version"))
+    stack.callback(client.close)
+    return AnthropicBatchLane(client, AnthropicBatchOptions(spool=job.spool, model=endpoint.model))
+
+
+def _bedrock_lane(endpoint: Endpoint, job: Job, stack: ExitStack) -> LaneEngine:
+    from sinks.clients.aws import AwsConnection  # noqa: PLC0415 - only the engines in use are imported
+    from sinks.clients.bedrock_client import BedrockJobs  # noqa: PLC0415
+    from sinks.clients.s3_client import S3Store  # noqa: PLC0415
+    from sinks.lanes.bedrock_batch import BedrockBatchLane  # noqa: PLC0415
+    from sinks.lanes.bedrock_settings import BedrockSettings  # noqa: PLC0415
+
+    job.spool.mkdir(mode=0o700, parents=True, exist_ok=True)
+    settings = BedrockSettings.of(endpoint)
+    # An emulator without a key of its own takes any, but there must be one to sign with.
+    secret = EMULATOR_ACCESS_KEY if endpoint.provider == EMULATOR and not endpoint.secret else _secret(endpoint, job)
+    connection = AwsConnection.of(endpoint, secret)
+    jobs, store = BedrockJobs(connection, account=settings.account), S3Store(connection, settings.bucket)
+    stack.callback(jobs.close)
+    stack.callback(store.close)
+    return BedrockBatchLane(jobs, store, endpoint, job.spool)
+
+
 def _no_engine(endpoint: Endpoint, job: Job) -> JobError:
     return JobError(f"{job.file}: endpoint {endpoint.name!r} needs the engine {endpoint.engine}, which this version does not have yet")
 
 
 def _check_settings(endpoint: Endpoint) -> None:
     try:
+        ShardLimits.of(endpoint)
         if endpoint.engine == "vllm_offline":
             from sinks.lanes.vllm_settings import check_settings  # noqa: PLC0415 - only the engines in use are imported
 
             check_settings(endpoint)
+        elif endpoint.engine == "anthropic_batch":
+            from sinks.lanes.anthropic_body import check_settings as check_messages  # noqa: PLC0415 - as above
+
+            check_messages(endpoint)
+        elif endpoint.engine == "bedrock_batch":
+            from sinks.lanes.bedrock_settings import BedrockSettings  # noqa: PLC0415 - as above
+
+            BedrockSettings.of(endpoint)
         elif endpoint.engine == "openai_compatible":
             from sinks.clients.resolve import networks  # noqa: PLC0415 - as above
             from sinks.lanes.chat_documents import ChatOptions  # noqa: PLC0415
 
             ChatOptions.of(endpoint, "")
             networks(str(endpoint.settings.get("local_networks", "")))
+    except EndpointError as error:
+        raise JobError(str(error)) from None
+
+
+def _check_access_key(endpoint: Endpoint, secret: str) -> None:
+    from sinks.clients.aws import AwsConnection  # noqa: PLC0415 - as above
+
+    try:
+        AwsConnection.of(endpoint, secret)
     except EndpointError as error:
         raise JobError(str(error)) from None
 
@@ -208,10 +273,7 @@ def _interpreter(endpoint: Endpoint, job: Job) -> Path:
 def _secret(endpoint: Endpoint, job: Job) -> str:
     if not endpoint.secret:
         return EMULATOR_KEY
-    value = os.environ.get(endpoint.secret, "")
-    if not value:
-        raise JobError(f"{job.file}: endpoint {endpoint.name!r} needs its key in the environment variable {endpoint.secret}; it is not set")
-    return value
+    return secret_of(endpoint.secret, who=f"endpoint {endpoint.name!r}", job_file=job.file)
 
 
 class _Timed:

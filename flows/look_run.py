@@ -19,8 +19,8 @@ from datetime import UTC, datetime
 from flows.collecting import FASTEST_POLL_S, collect, overdue
 from flows.errors import JobError
 from flows.look_question import RULE, asked_classes, look_prompt
-from flows.night import Night, logical_date
-from flows.runs import begin_run
+from flows.night import Night
+from flows.runs import begin_run, logical_date
 from flows.submitting import recover_hand_overs
 from flows.templates import keep_template
 from policies.model import Endpoint, Lane
@@ -62,7 +62,7 @@ def begun_look(night: Night) -> Night:
             policy=night.policy,
             template_hash=prompt.hash,
             detectors_hash=night.detectors.hash,
-            logical_date=logical_date(night.options),
+            logical_date=logical_date(night.options.date),
         )
         night.look = replace(
             night,
@@ -74,6 +74,7 @@ def begun_look(night: Night) -> Night:
             refused=0,
             lost=0,
             unchanged=0,
+            closed={},
         )
     return night.look
 

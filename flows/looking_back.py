@@ -29,7 +29,6 @@ from flows.sent_files import SentFiles
 from flows.sources import Batch, list_batches, read_batch
 from policies.demand import demand_for
 from policies.facts import unmet
-from policies.load import DEFAULT_REGISTRY
 from policies.model import Decision, Endpoint, Lane
 from policies.overrides import raised
 from policies.policy import Policy
@@ -112,7 +111,8 @@ class LookBackReport:
 def look_back(options: LookBackOptions) -> LookBackReport:
     """Judge again everything that the job sent, as far as it is still there; enter the findings; say what the ledger then knows."""
     job = load_job(options.job)
-    policy, registry = load_rulebook(options.policy or job.policy_path, job.registry or DEFAULT_REGISTRY)
+    rules = load_rulebook(options.policy or job.policy_path, job.registry, job.prices)
+    policy, registry = rules.policy, rules.registry
     detectors = load(ner=policy.ner, participants=policy.participants)
     unknown = sorted(policy.kinds - detectors.kinds)
     if unknown:

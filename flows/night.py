@@ -8,47 +8,59 @@
 from __future__ import annotations
 
 import time
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from detectors import load
 from detectors.detector import DetectorSet
 from detectors.document import Document, Evidence
-from flows.errors import JobError
+from flows.anchoring import check_anchors
 from flows.job import Job, load_job
 from flows.lanes import EMULATOR, build_lane, check_usable, choose_endpoints, look_endpoint, start_endpoints
 from flows.look_question import check_look
+from flows.night_checks import check_policy, check_template
 from flows.progress import Progress, SilentProgress
 from flows.render import load_prompt
-from flows.runs import begin_run, choose_run, out_elsewhere, register_policy, template_of
-from flows.scanner import Scanner
+from flows.runs import begin_run, choose_run, logical_date, out_elsewhere, register_policy, template_of
+from flows.scanner import Scanner, scanner_of
 from flows.sources import check_duplicates
 from flows.templates import keep_template
-from policies.check import Severity, check
-from policies.decide import decide
-from policies.demand import demand_for
-from policies.load import DEFAULT_REGISTRY
-from policies.model import Endpoint, Lane
+from flows.tokenizers import load_tokenizers
+from policies.budget import Committed
+from policies.model import Endpoint
 from policies.policy import Policy
-from policies.registry import load_rulebook
+from policies.prices import Prices
+from policies.registry import load_rulebook, rulebook_hash
 from sinks.ingest import CompletedRow, ResultPlace
 from sinks.lanes import Lane as LaneEngine
+from sinks.ledger.completions import Completed, completed_before
 from sinks.ledger.erasure import finish_forgetting
 from sinks.ledger.keys import Keys
 from sinks.ledger.lock import one_runner
 from sinks.ledger.overrides import OverrideBook
-from sinks.ledger.queries import Completed, RecordStates, completed_before, run_state
+from sinks.ledger.queries import RecordStates, run_state
+from sinks.ledger.repairs import REPAIR, repaired
 from sinks.ledger.segments import Ledger
 from sinks.request import Prompt
+from sinks.tokens import CountTokens
+
+if TYPE_CHECKING:  # it imports this module
+    from flows.clearing import Cleared
+    from flows.fallback import Closed
 
 MAX_ATTEMPTS = 5
 """So often a provider may lose a record before it is held for a person to look at."""
 
 SETTLED = frozenset({"completed", "failed", "held"})
 IN_FLIGHT = frozenset({"submitting", "submitted", "ambiguous"})
+
+ShardGroup = tuple[str, int, bool]
+"""What goes into one request file: endpoint, attempt, and whether it is a repair."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,8 +95,13 @@ class NightOptions:
 
 @dataclass(slots=True, kw_only=True)
 class Night:
-    """An open night. Only `states`, `stages`, `look` and the counters change while it lasts.
+    """An open night. Only `states`, `stages`, `committed`, `short`, `closed`, `look` and the counters change while it lasts.
 
+    committed: what the job is committed to pay, as of the last look into the ledger, and for what was cleared since.
+    short: by endpoint and attempt, cleared records that are too few for a job of their provider, so far.
+    closed: endpoints that failed tonight (`flows/fallback.py`); failures: how many records they did not take, by failure; throttled: those
+    that were waited for once. taken_up: records that waited and were released by this start. repairs: records that are asked once more,
+    with the template's repair instruction. odd: hand-overs that a person should look at, by what is odd.
     keep: where results go, if not into files (`flows.collecting.write_rows`). look: the night of the second look, once it has begun.
     """
 
@@ -95,6 +112,7 @@ class Night:
     ledger: Ledger
     policy: Policy
     registry: Mapping[str, Endpoint]
+    prices: Prices
     endpoints: Sequence[Endpoint]
     prompt: Prompt
     detectors: DetectorSet
@@ -104,6 +122,15 @@ class Night:
     before: Completed
     out: Completed
     overrides: OverrideBook
+    tokenizers: Mapping[str, CountTokens] = field(default_factory=dict)
+    committed: Committed = field(default_factory=Committed)
+    short: dict[ShardGroup, list[Cleared]] = field(default_factory=dict)
+    closed: dict[str, Closed] = field(default_factory=dict)
+    failures: Counter[str] = field(default_factory=Counter)
+    throttled: set[str] = field(default_factory=set)
+    taken_up: set[str] = field(default_factory=set)
+    repairs: frozenset[str] = frozenset()
+    odd: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     progress: Progress = field(default_factory=SilentProgress)
     started: float = field(default_factory=time.monotonic)
     stages: dict[str, float] = field(default_factory=dict)
@@ -117,6 +144,10 @@ class Night:
     def today(self) -> date:
         """The day on which registry facts are judged: the real one, whatever the logical date."""
         return datetime.now(UTC).date()
+
+    def rulebook_now(self) -> str:
+        """The hash of policy, registry and prices as they are on disk: the gate lets nothing go that was decided under others."""
+        return rulebook_hash(self.job.policy_path, self.job.registry, self.job.prices)
 
     @property
     def waits(self) -> bool:
@@ -145,6 +176,7 @@ class Night:
     def refresh(self) -> None:
         """Read the run's state from the ledger again."""
         self.states = run_state(self.ledger, self.run_id)
+        self.repairs = repaired(self.ledger, self.run_id) if self.prompt.repair else frozenset()
 
     def unfinished(self, documents: Sequence[Document]) -> list[Document]:
         """The documents that still need work, each with its whole family, because a family is decided together."""
@@ -171,6 +203,10 @@ class Night:
         earlier = {self.before.get(document.record_id), self.out.get(document.record_id)} - {None}
         return bool(earlier) and (self.keys.document_hmac(self.keys.part_hmacs(document.parts)), self.prompt.hash) in earlier
 
+    def prompt_for(self, record_id: str) -> Prompt:
+        """The template as this record is asked: in its repair form once an answer did not keep to the schema."""
+        return self.prompt.as_repair() if record_id in self.repairs else self.prompt
+
     def attempt(self, record_id: str) -> int:
         """The attempt that a new clearance of this record is for: one more than the last that was handed over."""
         state = self.states.get(record_id)
@@ -179,7 +215,7 @@ class Night:
     def was_lost(self, record_id: str) -> bool:
         """Whether a provider's job ended without an answer for this record."""
         state = self.states.get(record_id)
-        return state is not None and state.state == "released" and state.intent_id is not None
+        return state is not None and state.state == "released" and state.reason not in {"retry", REPAIR} and state.intent_id is not None
 
 
 _OPEN: dict[NightOptions, Night] = {}
@@ -196,22 +232,25 @@ def open_night(options: NightOptions, progress: Progress | None = None) -> Itera
     job = load_job(options.path, out=options.out_path)
     progress = progress or SilentProgress()
     with ExitStack() as stack:
-        policy, registry = load_rulebook(job.policy_path, job.registry or DEFAULT_REGISTRY)
+        rules = load_rulebook(job.policy_path, job.registry, job.prices)
+        policy, registry = rules.policy, rules.registry
         prompt = load_prompt(job)
         endpoints = choose_endpoints(job, registry, scheduled=options.scheduled, isolation=policy.isolation)
         looking = look_endpoint(job, registry, isolation=policy.isolation)
         for endpoint in [*endpoints, *([looking] if looking else [])]:
             check_usable(endpoint, job)
-        day = logical_date(options)
+        tokenizers = load_tokenizers(endpoints, job)
+        day = logical_date(options.date)
         progress.stage("loading detectors")
         detectors = load(ner=policy.ner, participants=policy.participants)
-        check_policy(policy, endpoints, detectors)
+        check_policy(policy, endpoints, detectors, rules.prices)
         check_look(job, policy)
         scanner = stack.enter_context(scanner_of(policy, detectors, options.scan_processes or job.scan_processes))
         if not options.collect_only:
             scanner.start()  # it loads while everything else is opened
         check_template(prompt, policy, scanner, job)
         check_duplicates(job)
+        check_anchors(job)  # before the ledger is opened, which would begin a new one where the old one is gone
         ledger = Ledger.open(job.ledger.path, keys=job.ledger_keys)
         # A scheduled night and a collection begin in the same second every quarter of an hour: the night waits its turn.
         stack.enter_context(one_runner(job.ledger.path, job.name, wait=options.scheduled and not options.collect_only))
@@ -239,56 +278,21 @@ def open_night(options: NightOptions, progress: Progress | None = None) -> Itera
             ledger=ledger,
             policy=policy,
             registry={**registry, **used},
+            prices=rules.prices,
             endpoints=endpoints,
             prompt=prompt,
             detectors=detectors,
             scanner=scanner,
             lanes={name: build_lane(endpoint, job, stages, stack, salt=salt) for name, endpoint in used.items()},
             states=run_state(ledger, run_id),
+            repairs=repaired(ledger, run_id) if prompt.repair else frozenset(),
             before=completed_before(ledger, job.name, run_id=run_id),
             out=out_elsewhere(ledger, job, run_id=run_id, now=datetime.now(UTC)),
             overrides=OverrideBook(ledger),
+            tokenizers=tokenizers,
             progress=progress,
             stages=stages,
         )
         _OPEN[options] = night
         stack.callback(_OPEN.pop, options, None)
         yield night
-
-
-def scanner_of(policy: Policy, detectors: DetectorSet, processes: int | None) -> Scanner:
-    """What scans under this policy, as its nights ask: planned, unless the policy wants complete evidence."""
-    return Scanner(detectors, demand_for(policy), ner=policy.ner, participants=policy.participants, processes=processes)
-
-
-def logical_date(options: NightOptions) -> str:
-    """The day that the run is for: ISO, UTC."""
-    if options.date is None:
-        return datetime.now(UTC).date().isoformat()
-    try:
-        return date.fromisoformat(options.date).isoformat()
-    except ValueError:
-        raise JobError(f"--date: expected YYYY-MM-DD, found {options.date!r}") from None
-
-
-def check_policy(policy: Policy, endpoints: Sequence[Endpoint], detectors: DetectorSet) -> None:
-    """Refuse a policy that `waybill policy check` finds errors in, with the endpoints that this job uses."""
-    problems = check(policy, {endpoint.name: endpoint for endpoint in endpoints}, today=datetime.now(UTC).date(), known=detectors.kinds)
-    errors = [problem for problem in problems if problem.severity is Severity.ERROR]
-    if errors:
-        more = f" (and {len(errors) - 1} more: see `waybill policy check`)" if len(errors) > 1 else ""
-        raise JobError(f"{errors[0].where}: {errors[0].message}{more}")
-
-
-def check_template(prompt: Prompt, policy: Policy, scanner: Scanner, job: Job) -> None:
-    """Refuse a template whose own words may not go where its records go."""
-    constants = Document(record_id="template", text="\n".join(prompt.constants), source="template", family="template")
-    if not constants.text.strip() or job.lanes.cloud is None:
-        return
-    (evidence,) = scanner.scan([constants])
-    decision = decide("template", evidence, policy, detectors_hash="")
-    if Lane.CLOUD not in decision.lanes:
-        raise JobError(
-            f"{job.file}: the prompt template or schema itself is {', '.join(decision.data_classes)} under this policy, so it may not "
-            "leave; take the restricted words out, or set lanes.cloud: null"
-        )

@@ -15,6 +15,7 @@ from prefect import flow, runtime, task
 from prefect.cache_policies import NO_CACHE
 
 from flows.boundary import as_code, codes_only
+from flows.budgeting import count_committed, take_up_held
 from flows.clearing import clear_records, decision_entries
 from flows.closing import close_night
 from flows.collecting import collect_if_local, wait_for_results
@@ -26,6 +27,7 @@ from flows.overriding import lowered_classes, with_raised
 from flows.progress import Progress
 from flows.report import NightReport
 from flows.second_look import second_look
+from flows.shortfall import carry_short
 from flows.sources import Batch, list_batches, read_batch
 from flows.submitting import freeze_records, hand_over, recover_hand_overs
 
@@ -52,7 +54,8 @@ def run_night(options: NightOptions, *, progress: Progress | None = None, each: 
         recover_hand_overs(night)
         if not options.collect_only:
             carry_all(night, each)
-        while wait_for_results(night):  # true when a provider lost rows: their records go the same way again
+        # Rows that a provider lost go the same way again, and so do records that were held for money which results have freed.
+        while wait_for_results(night) or take_up_held(night):
             carry_all(night, each)
         return close_night(night)
 
@@ -61,8 +64,10 @@ def carry_all(night: Night, each: Carry) -> None:
     """Every batch, one after the other. A record that is not due is left where it is."""
     night.progress.stage("carrying documents")
     night.lost = night.unchanged = 0
+    count_committed(night)
     for batch in list_batches(night.job, limit=night.options.limit):
         each(night, batch)
+    carry_short(night)
 
 
 def run_now(options: NightOptions, progress: Progress) -> NightReport:

@@ -133,6 +133,17 @@ def watching(stream: IO[str]) -> Iterator[Progress]:
         yield TerminalProgress(live)
 
 
+def _money(report: NightReport) -> Iterator[str]:
+    """What the night cost, where anything did; and how much of the budget that leaves."""
+    for one in report.costs:
+        if one.cost_usd or one.open_usd or one.unpriced:
+            line = f"{one.endpoint}: ${one.cost_usd:.4f} for {one.records} records, for which ${one.reserved_usd:.4f} had been reserved"
+            line += f", ${one.open_usd:.4f} still reserved" if one.open_usd else ""
+            yield line + (f"; {one.unpriced} unpriced: the provider reported no usage" if one.unpriced else "")
+    for name, (committed, limit) in report.budget.items():
+        yield f"budget   ${committed:.4f} of ${limit:.2f} committed for the {name}"
+
+
 def closing_table(report: NightReport, *, stream: IO[str]) -> None:
     """Class × destination, then where everything is."""
     console = Console(file=stream, highlight=False, soft_wrap=True, markup=False, emoji=False)  # a path may hold brackets
@@ -149,10 +160,14 @@ def closing_table(report: NightReport, *, stream: IO[str]) -> None:
         + (f"; {report.unchanged} unchanged since an earlier night" if report.unchanged else "")
         + f", in {report.seconds:.1f} s"
     )
+    for line in _money(report):
+        console.print(line)
     if report.refused:
         console.print(
             f"The gate refused {report.refused} shard(s): nothing of them was sent. See: waybill audit held --ledger {report.ledger}"
         )
+    if report.unanchored:
+        console.print(f"{report.unanchored} anchor(s) did not take the ledger's newest checkpoint; the next run's end tries again")
     console.print(f"results  {report.output}")
     console.print(f"ledger   {report.ledger}")
     console.print(f"next     waybill audit summary --ledger {report.ledger}")

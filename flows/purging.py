@@ -20,7 +20,6 @@ from flows.job import Job
 from flows.lanes import build_lane, choose_endpoints, look_endpoint, start_endpoints
 from flows.purge_finding import SPOOL, Doomed, find_doomed
 from flows.retention import holds_in
-from policies.load import DEFAULT_REGISTRY
 from policies.model import BUILT_IN_CLASSES, Endpoint
 from policies.registry import load_rulebook
 from sinks import durable
@@ -47,7 +46,8 @@ class PurgeReport:
 
 def purge(job: Job, *, now: datetime, actor: str, dry_run: bool = False) -> PurgeReport:
     """Delete what is past the job's retention. Raises AlreadyRunningError while a night runs, JobError for a hold on nothing."""
-    policy, registry = load_rulebook(job.policy_path, job.registry or DEFAULT_REGISTRY)
+    rules = load_rulebook(job.policy_path, job.registry, job.prices)
+    policy, registry = rules.policy, rules.registry
     job_runs(job.ledger.path)  # raises where there is no ledger: purging must not make one
     declared = [one.data_class for one in job.source.declared]
     holds = holds_in(job.ledger.path, job.legal_hold, classes=[*policy.classes, *BUILT_IN_CLASSES, *declared])

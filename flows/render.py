@@ -13,7 +13,7 @@ import re
 import secrets
 from collections.abc import Iterator
 from importlib.resources import files
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from types import SimpleNamespace
 
 from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, nodes
@@ -33,6 +33,11 @@ REFUSED = (
     nodes.Extends,
 )
 """Other templates would be constants that nobody registered."""
+REPAIR = (
+    "An earlier answer to this request was not valid JSON of the required schema. Answer again, with one JSON object that "
+    "validates against the schema, and with nothing else."
+)
+"""What a request ends with when it is sent once more (`repair: 1` in a job)."""
 CHANGES_OUTPUT = (nodes.FilterBlock, nodes.AssignBlock, nodes.CallBlock, nodes.Macro)
 """Statements that can take a slot's output and do something with it."""
 
@@ -65,6 +70,7 @@ def load_prompt(job: Job) -> Prompt:
         max_tokens=job.task.max_tokens,
         temperature=job.task.temperature,
         seed=job.task.seed,
+        repair=REPAIR if job.repair and job.task.output_schema is not None else "",
         salt_slot=f"metadata.{job.engine.cache_salt}" if job.engine.cache_salt else None,
     )
     if not any(part.slot for message in messages if message.role == "user" for part in message.parts):
@@ -81,7 +87,7 @@ def _tojson(value: object, indent: int | None = None) -> str:
 
 def _columns(job: Job) -> frozenset[str] | None:
     """The metadata names that exist, where they are known beforehand: a table has its columns, a folder may hold e-mail too."""
-    return frozenset(job.source.metadata) if job.source.path.suffix.lower() in {".csv", ".jsonl", ".parquet"} else None
+    return frozenset(job.source.metadata) if PurePosixPath(job.source.path).suffix.lower() in {".csv", ".jsonl", ".parquet"} else None
 
 
 def _render(environment: SandboxedEnvironment, tree: nodes.Template, source: str, job: Job, mark: str) -> dict[str, str]:

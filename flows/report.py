@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from decimal import Decimal
+
+from sinks.ledger.spending import EndpointCost
 
 DESTINATIONS = ("local", "cloud", "held", "failed", "pending")
 
@@ -13,7 +16,9 @@ class NightReport:
     """A night in numbers. documents = results + held + failed + pending; a document counts once in each of its classes.
 
     unchanged: documents with a result from an earlier night, not processed again. refused: shards the gate stopped.
-    stages: seconds spent in `detection`, `inference` (waiting for a lane included) and everything `other`.
+    unanchored: anchors that did not take the ledger's newest checkpoint.
+    stages: seconds spent in `detection`, `inference` (waiting for a lane included) and everything `other`. costs: of this run, by
+    endpoint. budget: for `night` and `month`, where the job limits it, what is committed and the limit, in US dollars.
     """
 
     run_id: str
@@ -29,10 +34,15 @@ class NightReport:
     ledger: str
     seconds: float
     stages: Mapping[str, float]
+    unanchored: int = 0
+    costs: Sequence[EndpointCost] = ()
+    budget: Mapping[str, tuple[Decimal, Decimal]] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, object]:
-        """A plain tree for `json.dumps`."""
-        return asdict(self)
+        """A plain tree for `json.dumps`; dollars are text, so that nobody's float comes between."""
+        costs = [{name: str(value) if isinstance(value, Decimal) else value for name, value in asdict(one).items()} for one in self.costs]
+        budget = {name: {"committed_usd": str(committed), "limit_usd": str(limit)} for name, (committed, limit) in self.budget.items()}
+        return asdict(self) | {"costs": costs, "budget": budget}
 
     @property
     def exit_code(self) -> int:

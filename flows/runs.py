@@ -6,13 +6,15 @@ So does another template: under one run there is one, or nobody could say what a
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
+from flows.errors import JobError
 from flows.job import Job
 from flows.templates import kept_template
 from policies.policy import Policy
+from sinks.ledger.completions import Completed, completed_of
 from sinks.ledger.entry import Entry, Event
-from sinks.ledger.queries import Completed, RunInfo, job_runs
+from sinks.ledger.queries import RunInfo, job_runs, unsettled_runs
 from sinks.ledger.reader import reading
 from sinks.ledger.segments import Ledger
 from sinks.ledger.shares import ask_by_share
@@ -70,23 +72,26 @@ def begin_run(ledger: Ledger, job: str, run_id: str, *, policy: Policy, template
 
 def out_elsewhere(ledger: Ledger, job: Job, *, run_id: str, now: datetime) -> Completed:
     """What other runs of the job have out at a cloud endpoint: paid for, and theirs to collect. Past the deadline it does not count."""
-    return Completed(
-        ask_by_share(
-            ledger,
-            ("intents", "record_states", "runs"),
-            """
-            SELECT s.record_id, arg_max(coalesce(s.document_hmac, ''), s.seq) AS document_hmac,
-                   arg_max(coalesce(r.template_hash, ''), s.seq) AS template_hash
-            FROM record_states s JOIN runs r ON r.run_id = s.run_id JOIN intents i ON i.intent_id = s.intent_id
-            WHERE r.job = $job AND s.run_id <> $this_run AND s.lane = 'cloud' AND i."at" > $since
-                  AND s.state IN ('submitting', 'submitted', 'ambiguous')
-            GROUP BY s.record_id
-            """,
-            job=job.name,
-            this_run=run_id,
-            since=now - timedelta(hours=job.deadline_h),
-        )
-    )
+    query = """
+        SELECT s.record_id, s.run_id, s.seq, coalesce(s.document_hmac, '') AS document_hmac
+        FROM record_states s JOIN intents i ON i.intent_id = s.intent_id
+        WHERE s.lane = 'cloud' AND i."at" > $since AND s.state IN ('submitting', 'submitted', 'ambiguous')
+        """
+    since = now - timedelta(hours=job.deadline_h)
+    templates = {run.run_id: run.template_hash or "" for run in job_runs(ledger, job.name) if run.run_id != run_id}
+    others = [other for other in unsettled_runs(ledger) if other in templates]
+    out = [ask_by_share(ledger, ("intents", "record_states"), query, run_id=other, since=since) for other in others]
+    return completed_of(out, templates)
+
+
+def logical_date(given: str | None) -> str:
+    """The day that a run is for: ISO, UTC; today unless one is given."""
+    if given is None:
+        return datetime.now(UTC).date().isoformat()
+    try:
+        return date.fromisoformat(given).isoformat()
+    except ValueError:
+        raise JobError(f"--date: expected YYYY-MM-DD, found {given!r}") from None
 
 
 def _ordinal(run: RunInfo) -> int:

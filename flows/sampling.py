@@ -20,7 +20,7 @@ from typing import Any
 
 from flows.errors import ReviewError
 from sinks.ledger.segments import Ledger
-from sinks.ledger.sent import Range, last_seq, sent_texts
+from sinks.ledger.sent import Range, last_seq, sent_texts, sent_texts_at_once
 
 SEED = re.compile(r"[A-Za-z0-9-]{1,40}")
 ITEM_DIGITS = 16
@@ -105,23 +105,25 @@ def new_spec(ledger: Path, *, seed: str, size: int, since: date | None, until: d
     return SampleSpec(seed=seed, size=size, since=since, until=until, data_class=data_class, as_of=last_seq(ledger))
 
 
-def draw(ledger: Ledger | Path, spec: SampleSpec) -> Sample:
-    """Draw the sample. Memory is bounded by its size and by a share of the records."""
+def draw(ledger: Ledger | Path, spec: SampleSpec, *, at_once: bool = False) -> Sample:
+    """Draw the sample. Memory is bounded by its size and by a share of the records; at_once: by all that was sent, which is quicker."""
     drawn: list[tuple[int, str, dict[str, Any]]] = []
     population = 0
     by_class: dict[str, int] = {}
     wanted = Range(since=spec.since, until=spec.until, as_of=spec.as_of)
-    for answer in sent_texts(ledger, wanted, data_class=spec.data_class):
-        for row in answer.to_pylist():
-            population += 1
-            for name in row["data_classes"] or ():
-                by_class[name] = by_class.get(name, 0) + 1
-            digest = _digest(spec.seed, row["record_id"], row["document_hmac"])
-            entry = (-int(digest, 16), digest, row)
+    for answer in (sent_texts_at_once if at_once else sent_texts)(ledger, wanted, data_class=spec.data_class):
+        population += answer.num_rows
+        for counted in answer["data_classes"].combine_chunks().flatten().value_counts().to_pylist():
+            by_class[counted["values"]] = by_class.get(counted["values"], 0) + counted["counts"]
+        texts = zip(answer["record_id"].to_pylist(), answer["document_hmac"].to_pylist(), strict=True)
+        for row, (record_id, document_hmac) in enumerate(texts):
+            digest = _digest(spec.seed, record_id, document_hmac)
+            rank = -int(digest, 16)
+            # Of millions of texts only the drawn ones become objects.
             if len(drawn) < spec.size:
-                heapq.heappush(drawn, entry)
-            elif entry[0] > drawn[0][0]:
-                heapq.heapreplace(drawn, entry)
+                heapq.heappush(drawn, (rank, digest, answer.slice(row, 1).to_pylist()[0]))
+            elif rank > drawn[0][0]:
+                heapq.heapreplace(drawn, (rank, digest, answer.slice(row, 1).to_pylist()[0]))
     drawn.sort(key=lambda entry: entry[1])
     return Sample(spec=spec, population=population, by_class=by_class, items=tuple(_sampled(digest, row) for _, digest, row in drawn))
 

@@ -19,6 +19,8 @@ from detectors.ner_choice import NerChoice
 from detectors.participants import NOBODY, Participants
 from detectors.scan import DEFAULT_LIMITS, Limits
 from flows.scan_workers import ScanWorkers
+from policies.demand import demand_for
+from policies.policy import Policy
 
 FEW_CHARACTERS = 1_000_000
 """In a run. Scanned by one process in about the time that others take to start."""
@@ -96,3 +98,8 @@ def _quota() -> int:
         quota, period = QUOTA.read_text(encoding="ascii").split()
         return max(1, int(quota) // int(period))
     return os.cpu_count() or 1
+
+
+def scanner_of(policy: Policy, detectors: DetectorSet, processes: int | None) -> Scanner:
+    """What scans under this policy, as its nights ask: planned, unless the policy wants complete evidence."""
+    return Scanner(detectors, demand_for(policy), ner=policy.ner, participants=policy.participants, processes=processes)

@@ -18,7 +18,7 @@ from types import MappingProxyType
 from detectors.document import LLM, Document, Evidence, Judgement
 from flows.clearing import clear_record, decision_entries
 from flows.deciding import decide_documents
-from flows.job import SecondLook
+from flows.job_parts import SecondLook
 from flows.look_question import RULE, asked_classes
 from flows.look_run import begun_look, wait_for_answers
 from flows.night import Night

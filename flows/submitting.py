@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 
 from flows.clearing import Cleared
 from flows.collecting import collect_finished
-from flows.night import Night
+from flows.fallback import RULEBOOK_CHANGED, give_way, take_up_waiting
+from flows.night import Night, ShardGroup
 from sinks.errors import EndpointError, GateError
-from sinks.freeze import FreezeItem, ShardLimits, clean_spool, freeze
-from sinks.handover import HandOverOutcome, HandOverState
+from sinks.freeze import FreezeItem, clean_spool, freeze
+from sinks.handover import THROTTLED, UNUSABLE, HandOverOutcome, HandOverState
 from sinks.handover import hand_over as hand_over_once
 from sinks.ingest import retire, unretired
+from sinks.inspection import GateCode
 from sinks.ledger.entry import Entry, Event
 from sinks.ledger.queries import OpenIntent, open_intents
-from sinks.reconcile import OnAmbiguous, reconcile
+from sinks.packing import ShardLimits
+from sinks.reconcile import OnAmbiguous, reconcile, reconcile_after, settle_refused
 from sinks.shard import FrozenShard
 
 GATE_REFUSED = "gate_refused"
+LONGEST_BACK_OFF_S = 300.0
+"""A provider that wants to be left alone for longer is asked again by the next start."""
 
 
 def recover_hand_overs(night: Night) -> None:
@@ -41,24 +49,22 @@ def recover_hand_overs(night: Night) -> None:
             except EndpointError:
                 continue  # asked again at the next start; results are safe, only remains are left
     collect_finished(night)
-    clean_spool(night.job.spool, [intent.intent_id for intent in open_intents(night.ledger)])
     night.refresh()
+    night.lost += take_up_waiting(night)
+    clean_spool(night.job.spool, [intent.intent_id for intent in open_intents(night.ledger)])
 
 
 def freeze_records(night: Night, cleared: Sequence[Cleared]) -> Iterator[FrozenShard]:
-    """One or more shards for each endpoint and attempt; a record that fits no shard becomes a failed row."""
-    groups: dict[tuple[str, int], list[FreezeItem]] = defaultdict(list)
+    """One or more shards for each endpoint and attempt, repairs apart; a record that fits no shard becomes a failed row.
+
+    Records too few for a job of the provider wait in `night.short` for the next batch; see `flows/shortfall.py`.
+    """
+    groups: dict[ShardGroup, list[Cleared]] = defaultdict(list)
     for record in cleared:
         if record.clearance is not None:
-            groups[record.clearance.endpoint, record.clearance.attempt].append(
-                FreezeItem(
-                    record_id=record.document.record_id,
-                    parts=record.document.parts,
-                    clearance=record.clearance,
-                    part_hmacs=record.part_hmacs,
-                )
-            )
-    for (name, attempt), items in groups.items():
+            groups[record.clearance.endpoint, record.clearance.attempt, record.repair].append(record)
+    for (name, attempt, repair), fresh in groups.items():
+        records = [*night.short.pop((name, attempt, repair), ()), *fresh]
         endpoint = night.registry[name]
         frozen = freeze(
             night.job.spool,
@@ -66,10 +72,13 @@ def freeze_records(night: Night, cleared: Sequence[Cleared]) -> Iterator[FrozenS
             endpoint=endpoint,
             attempt=attempt,
             lane=night.lane(endpoint),
-            prompt=night.prompt,
-            items=items,
+            prompt=night.prompt.as_repair() if repair else night.prompt,
+            items=[item for record in records for item in _items(record)],
             limits=ShardLimits.of(endpoint),
+            count=night.tokenizers.get(name),
         )
+        if few := {item.record_id for item in frozen.short}:
+            night.short[name, attempt, repair] = [record for record in records if record.document.record_id in few]
         night.ledger.commit(
             [
                 _about(
@@ -87,11 +96,21 @@ def freeze_records(night: Night, cleared: Sequence[Cleared]) -> Iterator[FrozenS
         yield from frozen.shards
 
 
+def _items(record: Cleared) -> Iterator[FreezeItem]:
+    if record.clearance is not None:
+        yield FreezeItem(
+            record_id=record.document.record_id,
+            parts=record.document.parts,
+            clearance=record.clearance,
+            part_hmacs=record.part_hmacs,
+        )
+
+
 def hand_over(night: Night, shard: FrozenShard) -> OpenIntent | None:
     """Pass the gate and send once; returns the hand-over that is now open, if any.
 
-    Whatever stops it becomes a held row with a code; the night goes on with other shards. Raises LedgerUnavailableError: without a
-    ledger nothing more may be sent (invariant 4).
+    Whatever stops it becomes a held row with a code, or goes where the job says (`flows/fallback.py`); the night goes on with other
+    shards. Raises LedgerUnavailableError: without a ledger nothing more may be sent (invariant 4).
     """
     try:
         outcome = hand_over_once(
@@ -102,18 +121,58 @@ def hand_over(night: Night, shard: FrozenShard) -> OpenIntent | None:
             keys=night.keys,
             registry=night.registry,
             now=datetime.now(UTC),
+            rulebook=night.rulebook_now(),
         )
-    except GateError:  # its code is in the ledger as `quarantined`
+    except GateError as refusal:  # its code is in the ledger as `quarantined`
         night.refused += 1
-        _hold(night, shard, GATE_REFUSED)
+        _hold(night, shard, RULEBOOK_CHANGED if refusal.code == GateCode.RULEBOOK else GATE_REFUSED)
     except EndpointError:
-        _hold(night, shard, "endpoint_unusable")
+        _refused(night, shard, UNUSABLE)
     else:
         if outcome.state is HandOverState.SUBMITTED:
             return _opened(shard, outcome)
         if outcome.state is HandOverState.REJECTED:
-            _hold(night, shard, outcome.code or "rejected")
+            _refused(night, shard, outcome.code or "rejected")
+        elif outcome.code in THROTTLED:
+            return _throttled(night, shard, outcome)
     return None
+
+
+def _refused(night: Night, shard: FrozenShard, code: str) -> None:
+    """Nothing of the shard runs anywhere: its records go where the job says, or are held for a person."""
+    if not give_way(night, shard.endpoint, code, [row.record_id for row in shard.rows]):
+        _hold(night, shard, code)
+    shard.path.unlink(missing_ok=True)
+
+
+def _throttled(night: Night, shard: FrozenShard, outcome: HandOverOutcome) -> OpenIntent | None:
+    """Not now, says the provider: leave it alone for a while, and send again, once a night, only when it has listed nothing twice.
+
+    A proxy may say so of a request that was taken, so the listing decides. Where it cannot, the hand-over stays ambiguous.
+    """
+    pause_s = max(outcome.retry_after_s or 0.0, reconcile_after(shard.endpoint).total_seconds())
+    if OnAmbiguous(night.job.on_ambiguous) is OnAmbiguous.HOLD or pause_s > LONGEST_BACK_OFF_S:
+        return None
+    again = outcome.retry_after_s is not None and shard.endpoint.name not in night.throttled
+    night.throttled.add(shard.endpoint.name)
+    found = _opened(shard, outcome)
+    try:
+        job_id = settle_refused(night.ledger, night.lane(shard.endpoint), found, pause=partial(_pause, night, pause_s))
+    except EndpointError:
+        return None
+    if job_id is not None:
+        return replace(found, state=HandOverState.SUBMITTED, provider_job_id=job_id)
+    if again:
+        night.lost += len(shard.rows)  # their records go the whole way again, as a new attempt
+        shard.path.unlink(missing_ok=True)
+    else:
+        _refused(night, shard, str(outcome.code))
+    return None
+
+
+def _pause(night: Night, seconds: float) -> None:
+    with night.timed("inference"):
+        time.sleep(seconds)
 
 
 def _opened(shard: FrozenShard, outcome: HandOverOutcome) -> OpenIntent:

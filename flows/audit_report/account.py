@@ -66,7 +66,10 @@ def summary(data: ReportData, period: Period, verification: Verification) -> Sec
 
 def costs(data: ReportData) -> Section:
     """Dollars and tokens by endpoint, and by endpoint and day."""
-    notes = ("US dollars as the outcomes state them, from the prices of the day; an outcome that is stated twice counts once.",)
+    notes = ["US dollars as the outcomes state them, from the prices of the day; an outcome that is stated twice counts once."]
+    unpriced = sum(one.unpriced for one in data.costs)
+    if unpriced:
+        notes.append(f"Not in these sums: {unpriced:,} outcomes of the cloud without reported usage, so that nobody knows their cost.")
     by_endpoint: dict[tuple[str | None, str | None], list[Cost]] = {}
     for cost in data.costs:
         by_endpoint.setdefault((cost.lane, cost.endpoint), []).append(cost)
@@ -86,7 +89,7 @@ def costs(data: ReportData) -> Section:
         rows=[(day(one.day), text(one.endpoint), *_counted(*_sums([one]))) for one in ordered[:MOST_ROWS]],
         rest=_rest(len(ordered), ordered[MOST_ROWS:]),
     )
-    return Section(name="costs", title="Costs", notes=notes, blocks=(endpoints, days))
+    return Section(name="costs", title="Costs", notes=tuple(notes), blocks=(endpoints, days))
 
 
 _COUNTED = tuple(Column(label, number=True) for label in ("Outcomes", "Tokens in", "Tokens out", "US dollars"))

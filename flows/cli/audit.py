@@ -10,7 +10,9 @@ import click
 
 from flows.cli.audit_report import report
 from flows.cli.lookback import lookback
+from flows.cli.prove import prove
 from flows.cli.question import DEFAULT_LEDGER, LEDGER, NAMES, ask, with_filter, with_ledger
+from flows.cli.reconcile import reconcile
 from flows.cli.sample import review, sample
 
 
@@ -20,6 +22,7 @@ def audit() -> None:
 
 
 audit.add_command(report)
+audit.add_command(reconcile)
 
 
 @audit.command()
@@ -52,7 +55,7 @@ def held(**options: Any) -> None:
 @with_filter
 @with_ledger
 def costs(**options: Any) -> None:
-    """Tokens and dollars by day, run, endpoint and model."""
+    """Tokens and dollars by day, run, endpoint and model: settled, reserved for them before, and how many are unpriced."""
     ask("costs", **options)
 
 
@@ -95,34 +98,40 @@ def export(output: Path, ledger: Path, *, names: bool) -> None:
 @click.option(
     "--key", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="The pinned key, as `waybill ledger key` prints it."
 )
+@click.option("--anchor", multiple=True, help="A folder of anchored checkpoints, or with --job one of the job's s3:// anchors.")
+@click.option("--job", type=click.Path(dir_okay=False), help="Compare with the anchors of this job: all, or those that --anchor names.")
 @click.option(
-    "--anchor", type=click.Path(path_type=Path, exists=True, file_okay=False), multiple=True, help="A folder of anchored checkpoints."
+    "--ledger", type=click.Path(path_type=Path, exists=True, file_okay=False), help=f"The ledger folder; the job's, or {DEFAULT_LEDGER}."
 )
-@click.option(
-    "--ledger",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
-    default=DEFAULT_LEDGER,
-    show_default=True,
-    help="The ledger folder.",
-)
-def verify(ledger: Path, key: Path | None, anchor: tuple[Path, ...], *, deep: bool) -> int:
+def verify(ledger: Path | None, key: Path | None, anchor: tuple[str, ...], job: str | None, *, deep: bool) -> int:
     """Whether the ledger is what was signed. Exit code 0: intact; 1: not, with the first entry that is wrong, and why."""
+    from flows.anchoring import anchors_to_compare  # noqa: PLC0415
     from sinks.ledger.signing import verifier_keys  # noqa: PLC0415
     from sinks.ledger.verify import verify as check  # noqa: PLC0415
+    from sinks.ledger.views_as_written import are_as_written  # noqa: PLC0415
 
     pinned = verifier_keys(key.read_text(encoding="utf-8")) if key else []
-    verdict = check(ledger, deep=deep, pinned=pinned, anchors=anchor)
+    compared = anchors_to_compare(anchor, job)
+    path = ledger or compared.ledger or Path(DEFAULT_LEDGER)
+    verdict = check(path, deep=deep, pinned=pinned, anchors=compared.folders, copies=[(kept.name, kept.text) for kept in compared.kept])
     if verdict.temporaries:
         click.echo(f"{verdict.temporaries} unfinished commits are ignored")
+    for kept in compared.concerns:
+        click.echo(f"warning: {kept.name}: {kept.concern}")
     if verdict.fault:
         click.echo(f"NOT INTACT, entry {verdict.fault.seq}: {verdict.fault.reason}")
         return 1
     what = "every entry recomputed" if deep else "files and signatures; `--deep` recomputes every entry"
     click.echo(f"intact: {verdict.entries} entries in {verdict.segments} segments ({what})")
+    if compared.kept:
+        click.echo(f"{len(compared.kept)} anchored checkpoints agree with it")
     click.echo(f"signed by {verdict.keys[-1]}" if verdict.pinned else f"self-consistent, key not pinned: signed by {verdict.keys[-1]}")
+    if deep and not are_as_written(path):
+        click.echo("warning: ledger.duckdb does not hold the views that `waybill ledger relink` would write; relink before you query it")
     return 0
 
 
 audit.add_command(lookback)
 audit.add_command(sample)
 audit.add_command(review)
+audit.add_command(prove)

@@ -12,7 +12,8 @@ import click
 @click.option("--lane", type=click.Choice(["local", "cloud"]), help="Check the engine of this lane: local loads it and asks it once.")
 def doctor(job: Path | None, lane: str | None) -> int:
     """Check this machine, the policy, and a job. Exit 1 when something would stop a night."""
-    from flows.checkup import Health, examine, examine_cloud  # noqa: PLC0415 - heavy; `--help` must stay instant
+    from flows.checkup import Health, examine  # noqa: PLC0415 - heavy; `--help` must stay instant
+    from flows.checkup_cloud import examine_cloud  # noqa: PLC0415 - as above
     from flows.checkup_local import examine_local  # noqa: PLC0415 - as above
 
     bad = 0

@@ -18,17 +18,19 @@ def policy() -> None:
 @policy.command()
 @click.argument("path", type=click.Path(dir_okay=False, path_type=Path), required=False)
 @click.option("--registry", type=click.Path(dir_okay=False, path_type=Path), help="Endpoint registry; the bundled one when absent.")
-def check(path: Path | None, registry: Path | None) -> int:
-    """Refuse contradictions, unreachable rules, expired facts, and routes without the facts they require. Exit 1 on errors."""
+@click.option("--prices", type=click.Path(dir_okay=False, path_type=Path), help="Price file; the bundled one when absent.")
+def check(path: Path | None, registry: Path | None, prices: Path | None) -> int:
+    """Refuse contradictions, unreachable rules, expired facts, missing prices, routes without required facts. Exit 1 on errors."""
     from detectors import load  # noqa: PLC0415 - heavy; `--help` must stay instant
     from policies.check import Severity  # noqa: PLC0415
     from policies.check import check as find_problems  # noqa: PLC0415
-    from policies.load import DEFAULT_POLICY, DEFAULT_REGISTRY  # noqa: PLC0415
+    from policies.load import DEFAULT_POLICY  # noqa: PLC0415
     from policies.registry import load_rulebook  # noqa: PLC0415
 
-    loaded, endpoints = load_rulebook(path or DEFAULT_POLICY, registry or DEFAULT_REGISTRY)
+    rules = load_rulebook(path or DEFAULT_POLICY, registry, prices)
+    loaded = rules.policy
     known = load(ner=loaded.ner, participants=loaded.participants).kinds
-    problems = find_problems(loaded, endpoints, today=datetime.now(UTC).date(), known=known)
+    problems = find_problems(loaded, rules.registry, today=datetime.now(UTC).date(), known=known, prices=rules.prices)
     for problem in problems:
         click.echo(f"{problem.severity}: {problem.where}: {problem.message}")
     errors = sum(problem.severity is Severity.ERROR for problem in problems)

@@ -61,7 +61,7 @@ def ask(
     )
     table = getattr(questions, question)(ledger, wanted=wanted, **about)
     if not table.num_rows:
-        _check_names(ledger, data_class, endpoint)
+        check_names(ledger, data_class, endpoint)
     answer(question, table, ledger, fmt, names=names, output=output)
 
 
@@ -91,7 +91,7 @@ def _with_names(table: Any, found: dict[str, Any]) -> Any:
     return table
 
 
-def _check_names(ledger: Path, data_class: str | None, endpoint: str | None) -> None:
+def check_names(ledger: Path, data_class: str | None, endpoint: str | None) -> None:
     """Nothing was found: because nothing is there, or because the name is misspelt?"""
     from policies.load import DEFAULT_REGISTRY  # noqa: PLC0415
     from policies.registry import load_registry  # noqa: PLC0415

@@ -8,15 +8,14 @@ Invariants kept here:
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from detectors.document import ReadProblem
 from flows.errors import JobError
-from flows.job import Job, Source
-from flows.sources.opening import CannotReadError
+from flows.job import Job
+from flows.job_parts import Source
+from flows.sources.opening import CannotReadError, version_of
 from flows.sources.table import SPAN_BYTES, BrokenTableError, Span
 from flows.sources.tables import is_table, open_table
 from flows.sources.walk import list_files
@@ -29,7 +28,8 @@ BATCH_BYTES = SPAN_BYTES
 class Piece:
     """One file, or one span of a table. path: relative to the source. problem: known at listing, the file will not be opened.
 
-    inode, size: of the table that `span` was found in; rows of another file of the same name are not the rows that were meant.
+    inode, size: of the table that `span` was found in; rows of another file of the same name are not the rows that were meant. Of an
+    object in a bucket, table or not, inode is what its ETag gives.
     """
 
     path: str = field(repr=False)
@@ -86,7 +86,8 @@ def _pieces(job: Job, only: Callable[[str], bool] | None) -> Iterator[Piece]:
         if is_table(path):
             yield from _table_pieces(job, path, again=only is not None)
         else:
-            yield Piece(path=path, size=_stat(job.source.root / path)[1])
+            version, size = version_of(job.source, path)
+            yield Piece(path=path, inode=version if job.source.bucket else 0, size=size)
 
 
 def _those(source: Source, only: Callable[[str], bool]) -> Iterator[str]:
@@ -96,7 +97,7 @@ def _those(source: Source, only: Callable[[str], bool]) -> Iterator[str]:
 def _table_pieces(job: Job, path: str, *, again: bool) -> Iterator[Piece]:
     try:
         with open_table(job.source, path) as table:
-            inode, size = _stat(job.source.root / path)
+            inode, size = version_of(job.source, path)
             for span in table.spans(job.batch_size):
                 yield Piece(path=path, span=span, inode=inode, size=size)
     except (CannotReadError, BrokenTableError) as error:
@@ -128,12 +129,3 @@ def _first_rows(piece: Piece, rows: int) -> Iterator[Piece]:
         span = piece.span
         cut = Span(start=span.start, stop=span.stop, rows=rows, first_row=span.first_row, first_line=span.first_line)
         yield Piece(path=piece.path, span=cut, inode=piece.inode, size=piece.size)
-
-
-def _stat(path: Path) -> tuple[int, int]:
-    """Inode and size; zeros for what vanished, which reading will report."""
-    try:
-        status = os.stat(path)  # noqa: PTH116 - one call for both
-    except (OSError, ValueError):
-        return 0, 0
-    return status.st_ino, status.st_size

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import BinaryIO
 
 from detectors.document import ReadProblem
-from flows.job import Source
+from flows.job_parts import Source
 from flows.sources.lines import LineReader
 from flows.sources.table import BrokenTableError, Row, Span, cut_spans
 from flows.sources.text import BYTE_ORDER_MARKS, SAMPLE_BYTES, table_encoding

@@ -67,10 +67,12 @@ def row_id_of(row: Row, column: str) -> str:
 
 
 def _message(job: Job, first_file: str, first_line: int, file: str, line: int) -> str:
-    root = job.source.root
     advice = (
         "make the ids unique"
         if job.source.ids == "file"
         else "make the ids unique, or set source.ids: file if they only are within each file"
     )
-    return f"{root / file}:{line}: expected every {job.source.id!r} once, found the id of {root / first_file}:{first_line} again; {advice}"
+    return (
+        f"{job.source.place_of(file)}:{line}: expected every {job.source.id!r} once, "
+        f"found the id of {job.source.place_of(first_file)}:{first_line} again; {advice}"
+    )

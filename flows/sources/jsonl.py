@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Any, BinaryIO
 
 from detectors.document import ReadProblem
-from flows.job import Source
+from flows.job_parts import Source
 from flows.sources.lines import Line, LineReader
 from flows.sources.table import BrokenTableError, Row, Span, cut_spans
 from flows.sources.text import BYTE_ORDER_MARKS, SAMPLE_BYTES, table_encoding

@@ -1,4 +1,4 @@
-"""Opens one input file safely: a regular file inside the source, never a pipe or a link that leads out."""
+"""Opens one input file safely: a regular file inside the source, never a pipe or a link that leads out; or an object of a bucket."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from detectors.document import ReadProblem
+from flows.job_parts import Source
 from flows.sources.walk import inside
+from sinks.errors import ObjectChangedError, ObjectError, ObjectMissingError
 
 
 class CannotReadError(Exception):
@@ -19,8 +21,38 @@ class CannotReadError(Exception):
         self.problem = problem
 
 
-def open_file(root: Path, path: str) -> BinaryIO:
-    """The file for reading; raises CannotReadError with the reason."""
+def open_file(source: Source, path: str, *, meant: int = 0, first: int | None = None, keep: bool = False) -> BinaryIO:
+    """The file for reading; raises CannotReadError with the reason. The rest is for objects in a bucket.
+
+    Raises EndpointError when the bucket cannot be reached: a night without its source stops, instead of holding one document after another.
+
+    meant: the identity of the one that must still be there. first: so many bytes are enough. keep: it is a table, and opened again.
+    """
+    if source.bucket is None:
+        return _open_on_disk(source.root, path)
+    try:
+        return source.bucket.open(path, meant=meant, first=first, keep=keep)
+    except ObjectMissingError:
+        raise CannotReadError(ReadProblem.VANISHED) from None
+    except ObjectChangedError:
+        raise CannotReadError(ReadProblem.CHANGED) from None
+    except ObjectError:
+        raise CannotReadError(ReadProblem.UNREADABLE) from None
+
+
+def version_of(source: Source, path: str) -> tuple[int, int]:
+    """What tells one version of a file from another (an inode, an ETag), and its size; zeros for what vanished, which reading reports."""
+    if source.bucket is not None:
+        version = source.bucket.version(path)
+        return (version.identity, version.size) if version else (0, 0)
+    try:
+        status = os.stat(source.root / path)  # noqa: PTH116 - one call for both
+    except (OSError, ValueError):
+        return 0, 0
+    return status.st_ino, status.st_size
+
+
+def _open_on_disk(root: Path, path: str) -> BinaryIO:
     full = root / path
     try:
         if not inside(root, full):

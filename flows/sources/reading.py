@@ -8,6 +8,7 @@ from typing import Protocol
 
 from detectors.document import UNSCANNABLE_PROBLEMS, Document, ReadProblem
 from detectors.labels import without_removed
+from flows.bucket_files import Wanted
 from flows.errors import JobError
 from flows.job import Job
 from flows.sources.batch import Batch, Piece
@@ -17,7 +18,7 @@ from flows.sources.formats import read_content
 from flows.sources.globs import matches
 from flows.sources.inheritance import RESULT_COLUMNS, inherited_classes
 from flows.sources.labels import declared_by_labels
-from flows.sources.opening import CannotReadError, open_file
+from flows.sources.opening import CannotReadError, open_file, version_of
 from flows.sources.table import BrokenTableError, Row, Span, as_text
 from flows.sources.tables import open_table
 from flows.sources.text import is_plain, without_surrogates
@@ -34,6 +35,10 @@ class RecordIds(Protocol):
 
 def read_batch(batch: Batch, job: Job, keys: RecordIds) -> list[Document]:
     """The batch's documents, in order; never raises for what an input holds."""
+    if job.source.bucket is not None:
+        whole = [piece for piece in batch.pieces if piece.span is None and piece.problem is None]
+        first = {piece.path: _enough(piece, job) for piece in whole}
+        job.source.bucket.fetch_ahead(Wanted(name=one.path, first=first[one.path], size=first[one.path] or one.size) for one in whole)
     return [document for piece in batch.pieces for document in _read_piece(piece, job, keys)]
 
 
@@ -55,7 +60,7 @@ def _read_file(piece: Piece, job: Job) -> list[Extract]:
         return [Extract(problem=piece.problem)]
     limit = job.source.max_document_bytes
     try:
-        with open_file(job.source.root, piece.path) as stream:
+        with open_file(job.source, piece.path, meant=piece.inode, first=_enough(piece, job)) as stream:
             size = os.fstat(stream.fileno()).st_size  # asking for the limit would allocate it for every small file
             content = stream.read(min(size, limit) + 1)
     except CannotReadError as error:
@@ -67,11 +72,17 @@ def _read_file(piece: Piece, job: Job) -> list[Extract]:
     return read_content(piece.path, content, limit)
 
 
+def _enough(piece: Piece, job: Job) -> int | None:
+    """How many bytes of a file that is too large are enough to read as far as its reader goes; None for all."""
+    limit = job.source.max_document_bytes
+    return limit + 1 if piece.size > limit else None
+
+
 def _read_rows(piece: Piece, span: Span, job: Job, keys: RecordIds) -> Iterator[Document]:
     source = job.source
     numbers = iter(range(span.first_row, span.first_row + span.rows))
     try:
-        with open_table(source, piece.path) as table:
+        with open_table(source, piece.path, meant=piece.inode) as table:
             _require_same_file(piece, job)
             rows = table.rows(span, (source.id, source.text, *source.metadata, *RESULT_COLUMNS))
             for row, _ in zip(rows, numbers, strict=False):
@@ -89,8 +100,8 @@ def _read_rows(piece: Piece, span: Span, job: Job, keys: RecordIds) -> Iterator[
 
 
 def _require_same_file(piece: Piece, job: Job) -> None:
-    status = os.stat(job.source.root / piece.path)  # noqa: PTH116 - as in batch.py
-    if status.st_ino != piece.inode or status.st_size < piece.size:
+    inode, size = version_of(job.source, piece.path)
+    if inode != piece.inode or size < piece.size:
         raise BrokenTableError(ReadProblem.VANISHED)
 
 
@@ -141,8 +152,10 @@ def _document(
     )
 
 
-def _names(job: Job, path: str) -> tuple[str, str]:
+def _names(job: Job, path: str) -> tuple[str, ...]:
     """The file's name and, where that is a link, the name of what it leads to: a declaration holds under both."""
+    if job.source.bucket is not None:
+        return (shown(path),)
     root = os.path.realpath(job.source.root)
     return shown(path), shown(os.path.relpath(os.path.realpath(job.source.root / path), root))
 

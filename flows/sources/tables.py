@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 from typing import BinaryIO
 
 from flows.errors import JobError
-from flows.job import Source
+from flows.job_parts import Source
 from flows.sources.columnar import ColumnarTable
 from flows.sources.delimited import DelimitedTable
 from flows.sources.jsonl import JsonLinesTable
@@ -27,9 +27,12 @@ def is_table(path: str) -> bool:
 
 
 @contextmanager
-def open_table(source: Source, path: str) -> Iterator[Table]:
-    """The table; raises CannotReadError or BrokenTableError with a reason code, and JobError when a named column is missing."""
-    with open_file(source.root, path) as stream:
+def open_table(source: Source, path: str, *, meant: int = 0) -> Iterator[Table]:
+    """The table; of an object in a bucket the version that is meant.
+
+    Raises CannotReadError or BrokenTableError with a reason code, and JobError when a named column is missing.
+    """
+    with open_file(source, path, meant=meant, keep=True) as stream:
         table = _open(stream, source, path)
         _require_columns(table, source, path)
         yield table
@@ -38,7 +41,7 @@ def open_table(source: Source, path: str) -> Iterator[Table]:
 def _open(stream: BinaryIO, source: Source, path: str) -> Table:
     suffix = PurePosixPath(path).suffix.lower()
     if suffix == ".parquet":
-        return ColumnarTable(stream, partial(open_file, source.root, path))
+        return ColumnarTable(stream, partial(open_file, source, path, keep=True))
     size = os.fstat(stream.fileno()).st_size
     return JsonLinesTable(stream, size, source) if suffix == ".jsonl" else DelimitedTable(stream, size, source)
 
@@ -49,10 +52,10 @@ def _require_columns(table: Table, source: Source, path: str) -> None:
     missing = [name for name in needed if name not in table.columns()]
     twice = [name for name in needed if table.columns().count(name) > 1]
     if twice:
-        raise JobError(f"{source.root / shown(path)}: expected one column {twice[0]!r}, found several of that name; rename the others")
+        raise JobError(f"{source.place_of(shown(path))}: expected one column {twice[0]!r}, found several of that name; rename the others")
     if missing:
         raise JobError(
-            f"{source.root / shown(path)}: expected a column {missing[0]!r}, found {_found(table.columns(), needed)}; "
+            f"{source.place_of(shown(path))}: expected a column {missing[0]!r}, found {_found(table.columns(), needed)}; "
             "name the right one in source.id, source.text or source.metadata, or leave the file out with source.exclude"
         )
 

@@ -11,7 +11,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from flows.job import Source
+from flows.bucket_files import BucketFiles
+from flows.job_parts import Source
 from flows.sources.globs import matches
 
 SKIPPED_FOLDERS = frozenset({".git", ".hg", ".svn"})
@@ -20,12 +21,22 @@ LOCK_FILE = re.compile(r"~\$.*|\.~lock\..*#", re.DOTALL)
 
 
 def list_files(source: Source) -> Iterator[str]:
-    """Posix paths relative to the source's root, by code point, folders in place; one folder's names in memory at a time."""
-    if source.path.is_file():
-        yield source.path.name
+    """Posix paths relative to the source's root, by code point, folders in place; one folder's names in memory at a time.
+
+    Of a bucket: the keys under the prefix, by their bytes. Raises EndpointError when it cannot be listed.
+    """
+    if source.bucket is None and os.path.isfile(source.path):  # noqa: PTH113 - a path, or a name in a bucket
+        yield Path(source.path).name
         return
-    for path in _walk(os.path.realpath(source.path), ""):
+    for path in _objects(source.bucket) if source.bucket else _walk(os.path.realpath(source.path), ""):
         if matches(path, source.include) and not matches(path, source.exclude):
+            yield path
+
+
+def _objects(bucket: BucketFiles) -> Iterator[str]:
+    for path in bucket.names():
+        *folders, name = path.split("/")
+        if SKIPPED_FOLDERS.isdisjoint(folders) and name not in SKIPPED_FILES and not LOCK_FILE.fullmatch(name):
             yield path
 
 

@@ -114,11 +114,16 @@ def write() -> Callable[..., SmallNight]:
 
 
 @pytest.fixture(scope="session")
-def finished_night(tmp_path_factory: pytest.TempPathFactory) -> SmallNight:
-    """A night that has run. Look at it, do not change it."""
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[SmallNight, dict[str, Any]]:
+    """A night that has run, and its report. Look at it, do not change it."""
     night = write_night(tmp_path_factory.mktemp("finished"))
-    night.run()
-    return night
+    return night, night.run()
+
+
+@pytest.fixture(scope="session")
+def finished_night(finished: tuple[SmallNight, dict[str, Any]]) -> SmallNight:
+    """A night that has run. Look at it, do not change it."""
+    return finished[0]
 
 
 @pytest.fixture

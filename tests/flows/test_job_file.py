@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,12 @@ def test_minimal_job_has_the_documented_defaults(folder: Path) -> None:
     assert job.source.max_document_bytes == 256 * 1024 * 1024
     assert (job.unsafe_emulator, job.reprocess) == (False, False)
     assert job.policy_path.parts[-2:] == ("policies", "default.yaml")
+
+
+def test_dollars_are_what_the_file_says(folder: Path) -> None:
+    budget = load_job(write(folder, MINIMAL + "budget_usd: {night: 19.99, month: '300.10'}\n")).budget
+    assert (budget.night, budget.month) == (Decimal("19.99"), Decimal("300.10"))
+    assert not load_job(write(folder, MINIMAL)).budget.limited
 
 
 def test_paths_are_relative_to_the_job_file(folder: Path) -> None:
@@ -98,7 +105,7 @@ def test_job_survives_pickling_and_a_changed_copy(folder: Path) -> None:
             ("{path: inbox}", "{path: inbox, glob: x}"), 2, "source.glob", "expected one of path, id, text", id="unknown inner key"
         ),
         pytest.param(("{path: inbox}", "{path: attic}"), 2, "source.path", "expected a path that exists", id="missing source"),
-        pytest.param(("{path: inbox}", "{path: 's3://bucket/key'}"), 2, "source.path", "on this machine", id="object store"),
+        pytest.param(("{path: inbox}", "{path: 's3://bucket/key'}"), 2, "source", "expected s3 with region and secret", id="object store"),
         pytest.param(("{path: inbox}", "{}"), 2, "source.path", "expected this key", id="missing key"),
         pytest.param(("kind: summarize", "kind: poem"), 3, "task.kind", "found 'poem'", id="unknown task"),
         pytest.param(("kind: summarize", "kind: extract"), 3, "task.schema", "expected a JSON Schema", id="extract without schema"),
@@ -123,6 +130,16 @@ def test_job_survives_pickling_and_a_changed_copy(folder: Path) -> None:
         pytest.param(
             ("ledger: out/ledger", "ledger: out/ledger\ngroup: no-such-group-here"), 6, "group", "group of this machine", id="group"
         ),
+        pytest.param(
+            ("ledger: out/ledger", "ledger: out/ledger\nbudget_usd: {}"), 6, "budget_usd", "night, month, or both", id="no budget"
+        ),
+        pytest.param(("ledger: out/ledger", "ledger: out/ledger\nbudget_usd: {night: -1}"), 6, "budget_usd.night", "found -1", id="debt"),
+        pytest.param(("ledger: out/ledger", "ledger: out/ledger\nbudget_usd: {month: .inf}"), 6, "budget_usd.month", "finite", id="no end"),
+        pytest.param(("ledger: out/ledger", "ledger: out/ledger\nbudget_usd: {day: 1}"), 6, "budget_usd.day", "unknown key", id="a day"),
+        pytest.param(("ledger: out/ledger", "ledger: out/ledger\non_cloud_failure: cloud"), 6, "on_cloud_failure", "'hold'", id="on cloud"),
+        pytest.param(("ledger: out/ledger", "ledger: out/ledger\non_local_failure: hold"), 6, "on_local_failure", "'wait'", id="on local"),
+        pytest.param(("ledger: out/ledger", "ledger: out/ledger\nrepair: 2"), 6, "repair", "0 or 1", id="repairs"),
+        pytest.param(("ledger: out/ledger", "ledger: out/ledger\non_budget: stop"), 6, "on_budget", "'local' or 'hold'", id="on budget"),
         pytest.param(("ledger: out/ledger", "ledger: inbox/ledger"), 5, "ledger", "outside source.path", id="ledger inside the source"),
         pytest.param(("output: out/results", "output: inbox/results"), 4, "output", "outside source.path", id="output inside the source"),
         pytest.param(

@@ -15,7 +15,10 @@ import pytest
 from policies.load import DEFAULT_REGISTRY
 
 CANARY = "quetzalcoatl-7719"
-COUNTS = {"held", "ambiguous", "failed", "deadline", "quarantined", "extra_jobs"}
+COUNTS = {
+    *("held", "ambiguous", "failed", "deadline", "quarantined", "extra_jobs", "unanchored"),
+    *("local_down", "contradicted", "wrong_account", "unknown_state"),
+}
 
 
 class Receiver:
@@ -124,11 +127,13 @@ def test_a_collection_tells_nothing_twice(receiver: Receiver, make_night: Callab
     cli("run", night.job, "--out", night.out, "--no-wait", code=4)
     assert [body["held"] for body in receiver.bodies()] == [1]
     night.job.write_text(night.job.read_text() + "deadline_h: 0.0000001\n")
-    cli("collect", night.job, "--out", night.out, code=4)
+    cli("collect", night.job, "--out", night.out)  # they are cancelled, and their records wait
     late = receiver.bodies()[-1]
     assert len(receiver.requests) == 2, "hand-overs past their deadline are told"
     assert late["deadline"] >= 1
+    assert late["held"] > 1
     night.job.write_text(night.job.read_text().replace("deadline_h: 0.0000001\n", ""))
     registry.write_text(DEFAULT_REGISTRY.read_text())
     cli("collect", night.job, "--out", night.out)
     assert [body["deadline"] for body in receiver.bodies()] == [0, late["deadline"], 0]
+    assert receiver.bodies()[-1]["held"] == 1, "what waited was sent again, and has its results"

@@ -27,12 +27,13 @@ def rows(results: Path) -> list[dict[str, Any]]:
 
 @pytest.fixture
 def done(night: Any) -> Any:
+    """A night that has run, for tests that go on from there."""
     report = night.run()
     return night, report
 
 
-def test_every_document_has_exactly_one_row(done: Any) -> None:
-    night, report = done
+def test_every_document_has_exactly_one_row(finished: Any) -> None:
+    night, report = finished
     found = rows(night.results)
     assert report["documents"] == len(found) == len({row["record_id"] for row in found}) == 8
     assert report["documents"] == report["results"] + report["held"] + report["failed"] + report["pending"]
@@ -50,8 +51,8 @@ def test_every_document_has_exactly_one_row(done: Any) -> None:
     assert all(row["output"] for row in found if row["status"] == "completed")
 
 
-def test_restricted_records_stay_and_clean_ones_go(done: Any) -> None:
-    night, report = done
+def test_restricted_records_stay_and_clean_ones_go(finished: Any) -> None:
+    night, report = finished
     by_class = report["by_class"]
     assert by_class["CLEAN"] == {"local": 0, "cloud": 3, "held": 0, "pending": 0}
     for name in LOCAL:
@@ -63,8 +64,8 @@ def test_restricted_records_stay_and_clean_ones_go(done: Any) -> None:
     assert (mail["lane"], mail["data_classes"]) == ("local", ["PRIVILEGED"])
 
 
-def test_every_egress_row_has_its_decision_assignment_and_spent_clearance(done: Any) -> None:
-    night, _ = done
+def test_every_egress_row_has_its_decision_assignment_and_spent_clearance(finished: Any) -> None:
+    night, _ = finished
     assert ask(
         night.ledger,
         """SELECT count(*), count(decision_seq), count(assignment_seq), count(clearance_seq),
@@ -74,16 +75,16 @@ def test_every_egress_row_has_its_decision_assignment_and_spent_clearance(done: 
     ) == [(3, 3, 3, 3, 3, 3)]
 
 
-def test_what_the_provider_received_is_what_the_ledger_says(done: Any) -> None:
-    night, _ = done
+def test_what_the_provider_received_is_what_the_ledger_says(finished: Any) -> None:
+    night, _ = finished
     received = b"".join(path.read_bytes() for path in (night.out / "emulator" / "small" / "received").rglob("*.bin"))
     assert received.count(CANARY.encode()) == 3  # the three clean documents, each once
     for restricted in ("Castellan", "Lindqvist", "536-22-8145", "mooring", "timetable"):
         assert restricted.encode() not in received
 
 
-def test_restricted_results_lie_under_roots_of_their_own(done: Any) -> None:
-    night, report = done
+def test_restricted_results_lie_under_roots_of_their_own(finished: Any) -> None:
+    night, report = finished
     roots = {path.name: path for path in (night.results / report["run_id"]).iterdir()}
     assert {"clean", "held", "PHI", "PRIVILEGED"} <= roots.keys()
     for name, root in roots.items():
@@ -94,14 +95,14 @@ def test_restricted_results_lie_under_roots_of_their_own(done: Any) -> None:
     assert all(row["data_classes"] == ["CLEAN"] for row in clean)
 
 
-def test_held_row_says_why(done: Any) -> None:
-    night, _ = done
+def test_held_row_says_why(finished: Any) -> None:
+    night, _ = finished
     held = [row for row in rows(night.results) if row["status"] == "held"]
     assert [(row["source"], row["error_code"], row["output"]) for row in held] == [("empty.txt", "empty_text", None)]
 
 
-def test_text_is_nowhere_but_in_results_and_at_the_emulator(done: Any) -> None:
-    night, _ = done
+def test_text_is_nowhere_but_in_results_and_at_the_emulator(finished: Any) -> None:
+    night, _ = finished
     everywhere = [path for path in night.out.rglob("*") if path.is_file()]
     found = {path.relative_to(night.out).parts[0] for path in everywhere if CANARY.encode() in path.read_bytes()}
     assert found <= {"results", "emulator"}

@@ -10,7 +10,7 @@ import pytest
 
 from detectors.document import Document, Evidence
 from flows import second_look
-from flows.job import SecondLook
+from flows.job_parts import SecondLook
 from policies.load import DEFAULT_POLICY, load_policy
 from policies.model import Lane, Lowered
 
