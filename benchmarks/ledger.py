@@ -1,4 +1,4 @@
-"""Commit, chain check, deep verification and size of the sealed ledger, beside a plain DuckDB insert and a plain Parquet write.
+"""Commit, compaction, questions, chain check, deep verification and size of the sealed ledger, beside a plain insert and a plain write.
 
 `make bench-ledger`; `--entries N` for another size. Entries are those of a night, invented: decided, assigned, cleared, submitting and
 completed for each record. Committing is timed from the columns on: hash, tree, sign, write, fsync, link. Figures are the best of their
@@ -21,20 +21,24 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from report import Figure, write
 
 from sinks.ledger import files
+from sinks.ledger.compaction import compact
 from sinks.ledger.entry import Entry, Event, EvidenceCount
 from sinks.ledger.schema import DICTIONARY_COLUMNS, to_table, with_sequence
 from sinks.ledger.segments import Ledger
 from sinks.ledger.verify import verify
+from sinks.ledger.views import DATABASE
 
 SHARD_RECORDS = 500
 ENTITIES = ("PERSON", "US_SSN", "EMAIL_ADDRESS", "PHONE_NUMBER", "MEDICAL_RECORD_NUMBER", "DATE_TIME", "health")
 RUN = "night-2026-11-22"
 START = datetime(2026, 11, 22, 1, tzinfo=UTC)
 COMMIT_TARGET, DEEP_TARGET, CHAIN_TARGET_S, SIZE_TARGET = 150_000, 250_000, 2.0, 150
+DAILY_TARGET_S, HISTORY_TARGET_S = 0.5, 0.25
 TEN_MILLION = 10_000_000
 
 
@@ -144,6 +148,42 @@ def plainly(folder: Path, night: pa.Table, rows: int) -> tuple[float, float]:
     return rows / inserted, rows / written
 
 
+def nights(folder: Path, night: pa.Table, total: int) -> Ledger:
+    """A ledger of `total` entries, half a million a night, in which every record is another."""
+    ledger = Ledger.open(folder / "nights")
+    for number in range(total // night.num_rows):
+        piece = night
+        for name in ("record_id", "intent_id", "clearance_id"):
+            index = piece.schema.get_field_index(name)
+            values = pc.binary_replace_slice(piece[name], 1, 5, f"{number:04x}")
+            piece = piece.set_column(index, piece.schema.field(index), values)
+        day = timedelta(days=number // 5)
+        moments = pc.add(piece["at"], pa.scalar(day, pa.duration("us"))).cast(piece.schema.field("at").type)
+        piece = piece.set_column(piece.schema.get_field_index("at"), piece.schema.field("at"), moments)
+        run = pa.array([f"night-{START + day:%Y-%m-%d}"] * len(piece), pa.string())
+        piece = piece.set_column(piece.schema.get_field_index("run_id"), piece.schema.field("run_id"), run)
+        ledger._append(piece, expected_head=None)  # noqa: SLF001 - as in `commits`
+    return ledger
+
+
+def questions(folder: Path, night: pa.Table, total: int) -> dict[str, Figure]:
+    """Compaction of all but the last segment, and the questions of the design to the archive file that it makes."""
+    ledger = nights(folder, night, total)
+    compacting = seconds(partial(compact, ledger, least=1))
+    figures = {"compaction, recomputed": Figure(value=total / compacting, unit="entries/s")}
+    with duckdb.connect(ledger.path / DATABASE, read_only=True) as auditor:
+        auditor.execute("SET threads = 2")
+        ((record,),) = auditor.execute("SELECT record_id FROM entries WHERE seq = $seq", {"seq": total // 2}).fetchall()
+        for name, target, query in (
+            ("class x destination x day", DAILY_TARGET_S, "FROM class_destination_daily"),
+            ("history of one record", HISTORY_TARGET_S, f"FROM document_history('{record}')"),
+        ):
+            value = min(seconds(lambda: auditor.execute(query).fetchall()) for _ in range(3))  # noqa: B023 - called at once
+            met: dict[str, Any] = {"target": f"< {target:g} at {TEN_MILLION:,}", "met": value < target} if total >= TEN_MILLION else {}
+            figures[f"{name}, {total:,} entries archived"] = Figure(value=value, unit="s", **met)
+    return figures
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure and report."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -172,6 +212,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 value=size, unit="bytes/entry", target=f"<= {SIZE_TARGET}", met=size <= SIZE_TARGET
             )
         figures["making columns of entries"] = Figure(value=making, unit="entries/s")
+        figures |= questions(folder, table, max(300_000, wanted.entries))
         # The newest segment is recomputed whatever the length of the chain, so that only the rest is scaled.
         _, _, single = commits(folder, table, rows, rows)
         one, all_of_them = (min(seconds(partial(verify, ledger)) for _ in range(3)) for ledger in (single, path))
