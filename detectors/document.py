@@ -29,6 +29,7 @@ class ReadProblem(StrEnum):
     CORRUPT = "corrupt"
     ARCHIVE_BOMB = "archive_bomb"
     VANISHED = "vanished"
+    CHANGED = "changed_while_read"
     UNREADABLE = "unreadable"
     UNSUPPORTED_FORMAT = "unsupported_format"
     # There is text, but it is incomplete or doubtful: the document is UNSCANNABLE.
