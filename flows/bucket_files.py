@@ -19,11 +19,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import IO, BinaryIO
+from typing import IO, TYPE_CHECKING, BinaryIO
 
 from flows.errors import SpoolError
-from sinks.clients.s3_client import S3Store, StoredObject
 from sinks.errors import ObjectChangedError
+
+if TYPE_CHECKING:  # a job that reads no bucket loads no client
+    from sinks.clients.s3_client import S3Store, StoredObject
 
 LOGGER = logging.getLogger("waybill")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, model_validator
 
@@ -12,10 +12,11 @@ from flows.errors import JobError
 from flows.job_paths import AnyPath, ExistingPath, absolute, existing
 from flows.secret_values import secret_of
 from policies.registry import SECRET_PLACE
-from sinks.clients.aws import AwsConnection, AwsCredentials
-from sinks.clients.s3_client import S3Store
 from sinks.errors import EndpointError
 from sinks.ledger.anchors import RETAIN_YEARS, Anchor, BucketAnchor, FolderAnchor
+
+if TYPE_CHECKING:
+    from sinks.clients.s3_client import S3Store
 
 SCHEME = "s3://"
 TIMEOUT_S = 20.0
@@ -104,6 +105,9 @@ AnchorPlaces = Annotated[tuple[Annotated[AnchorPlace, BeforeValidator(_anchor)],
 
 def open_store(reach: Reach, url: str, *, region: str, secret: str, name: str, job_file: Path) -> tuple[S3Store, str]:
     """The bucket of an URL, ready to use, and the prefix in it. Raises JobError."""
+    from sinks.clients.aws import AwsConnection, AwsCredentials  # noqa: PLC0415 - a job without a bucket loads no client
+    from sinks.clients.s3_client import S3Store  # noqa: PLC0415 - as above
+
     value = secret_of(secret, who=name, job_file=job_file)
     bucket, _, prefix = url.removeprefix(SCHEME).partition("/")
     try:

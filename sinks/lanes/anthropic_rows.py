@@ -6,13 +6,12 @@ answer is not an answer. What cannot be read becomes a code, and no message quot
 
 from __future__ import annotations
 
-import codecs
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from sinks.lanes.reported import TORN_LINE, mapping, model_name, token_count
+from sinks.lanes.reported import TORN_LINE, mapping, model_name, result_lines, result_tree, token_count
 from sinks.shard import LaneResult
 
 PROVIDER_ERROR = "provider_error"
@@ -48,25 +47,20 @@ _TOO_LONG = ("prompt is too long", "context window", "context limit", "maximum c
 
 
 def read_rows(lines: Iterable[bytes], *, asked: str = "") -> Iterator[LaneResult]:
-    """One result per line, split at newlines only (text may hold U+2028). A line without a readable id has an empty row id.
+    """One result per line. A line without a readable id has an empty row id.
 
     asked: the model that the rows ask for. A server's own word for it is kept if it begins with this one; without it, none is.
     """
-    for number, raw in enumerate(lines):
-        line = (raw.removeprefix(codecs.BOM_UTF8) if number == 0 else raw).strip(b" \t\r\n")
-        if line:
-            yield read_row(line, asked=asked)
+    for line in result_lines(lines):
+        yield read_row(line, asked=asked)
 
 
 def read_row(line: bytes, *, asked: str = "") -> LaneResult:
     """The result of one line. asked: as in `read_rows`."""
-    try:
-        tree = json.loads(line)
-    except (ValueError, RecursionError):  # UnicodeDecodeError is a ValueError
+    found = result_tree(line, "custom_id")
+    if found is None:
         return LaneResult(row_id="", error_code=TORN_LINE)
-    row_id = tree.get("custom_id") if isinstance(tree, dict) else None
-    if not isinstance(row_id, str):
-        return LaneResult(row_id="", error_code=TORN_LINE)
+    row_id, tree = found
     result = mapping(tree.get("result"))
     kind = result.get("type")
     if kind == "succeeded":

@@ -6,7 +6,6 @@ byte order mark, CRLF, a number as text, fields that nobody knows. What cannot b
 
 from __future__ import annotations
 
-import codecs
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,7 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from sinks.lanes.anthropic_rows import read_message
-from sinks.lanes.reported import TORN_LINE, mapping, token_count
+from sinks.lanes.reported import TORN_LINE, mapping, result_lines, result_tree, token_count
 from sinks.shard import LaneResult
 
 # The documentation calls a record id alphanumeric: our row ids, without their hyphen.
@@ -55,27 +54,22 @@ def record_id_of(row_id: str) -> str:
 
 
 def read_rows(lines: Iterable[bytes], *, model: str) -> Iterator[LaneResult]:
-    """One result per line, split at newlines only (text may hold U+2028). A line without a readable id has an empty row id.
+    """One result per line. A line without a readable id has an empty row id.
 
     model: the one that the job was made for; answers do not always name theirs, and it is all that ran.
     """
-    for number, raw in enumerate(lines):
-        line = (raw.removeprefix(codecs.BOM_UTF8) if number == 0 else raw).strip(b" \t\r\n")
-        if line:
-            yield read_row(line, model=model)
+    for line in result_lines(lines):
+        yield read_row(line, model=model)
 
 
 def read_row(line: bytes, *, model: str) -> LaneResult:
     """The result of one line. model: as in `read_rows`."""
-    try:
-        tree = json.loads(line)
-    except (ValueError, RecursionError):  # UnicodeDecodeError is a ValueError
+    found = result_tree(line, "recordId")
+    if found is None:
         return LaneResult(row_id="", error_code=TORN_LINE)
-    record_id = tree.get("recordId") if isinstance(tree, dict) else None
-    if not isinstance(record_id, str):
-        return LaneResult(row_id="", error_code=TORN_LINE)
-    found = _RECORD_ID.fullmatch(record_id)
-    row_id = f"{found[1]}-{found[2]}" if found else record_id
+    record_id, tree = found
+    ours = _RECORD_ID.fullmatch(record_id)
+    row_id = f"{ours[1]}-{ours[2]}" if ours else record_id
     output = tree.get("modelOutput")
     if tree.get("error") or not isinstance(output, dict):
         return LaneResult(row_id=row_id, error_code=_error_code(mapping(tree.get("error"))), model=model)

@@ -7,7 +7,9 @@ asked for, with the date or number of its version at the most; a count is a plau
 from __future__ import annotations
 
 import codecs
+import json
 import re
+from collections.abc import Iterable, Iterator
 from typing import IO, Any
 
 from sinks.errors import EndpointError
@@ -27,6 +29,24 @@ def refuse_markup(results: IO[bytes], name: str) -> None:
         msg = f"endpoint {name}: a page came in place of results; run again when whatever stands in between lets them through"
         raise EndpointError(msg)
     results.seek(0)
+
+
+def result_lines(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """The lines of a result file that say something, split at newlines only (text may hold U+2028), without byte order mark and CR."""
+    for number, raw in enumerate(lines):
+        line = (raw.removeprefix(codecs.BOM_UTF8) if number == 0 else raw).strip(b" \t\r\n")
+        if line:
+            yield line
+
+
+def result_tree(line: bytes, id_key: str) -> tuple[str, dict[str, Any]] | None:
+    """A result line's own id and its tree; None for a line that is torn or has none."""
+    try:
+        tree = json.loads(line)
+    except (ValueError, RecursionError):  # UnicodeDecodeError is a ValueError
+        return None
+    row_id = tree.get(id_key) if isinstance(tree, dict) else None
+    return (row_id, tree) if isinstance(row_id, str) else None
 
 
 def model_name(value: object, asked: str) -> str | None:

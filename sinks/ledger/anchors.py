@@ -13,10 +13,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from sinks import durable
-from sinks.clients.s3_client import LOCK_MODE, S3Store, StoredObject
 from sinks.errors import (
     AmbiguousError,
     AnchorContradictedError,
@@ -29,10 +28,15 @@ from sinks.errors import (
 from sinks.ledger import files
 from sinks.ledger.seal import Seal, SealError, origin, unverified
 
+if TYPE_CHECKING:  # a ledger with folders for anchors loads no client
+    from sinks.clients.s3_client import S3Store, StoredObject
+
 NOTE = re.compile(r"(0|[1-9][0-9]{0,17})\.note")
 MAX_NOTE_BYTES = 16_384
 RETAIN_YEARS = 6
 """45 CFR 164.316(b)(2)(i): six years from its creation."""
+COMPLIANCE = "COMPLIANCE"
+"""The mode of S3 Object Lock in which nobody removes an object, the owner of the account included."""
 _DAYS_A_YEAR = 365.25
 _FILE_MODE = 0o444  # no secret; read-only, because it is never written again
 
@@ -175,8 +179,8 @@ class BucketAnchor:
         self._store.close()
 
     def _concern(self, found: StoredObject) -> str:
-        if found.lock_mode != LOCK_MODE or found.retain_until is None:
-            return f"no {LOCK_MODE} retention to be seen: it can be removed, or s3:GetObjectRetention is not granted"
+        if found.lock_mode != COMPLIANCE or found.retain_until is None:
+            return f"no {COMPLIANCE} retention to be seen: it can be removed, or s3:GetObjectRetention is not granted"
         if found.retain_until < found.modified + self._retained - timedelta(days=1):
             return f"retained until {found.retain_until:%Y-%m-%d} only, less than the job asks for"
         return ""

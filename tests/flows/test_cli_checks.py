@@ -94,16 +94,17 @@ def test_doctor_on_a_good_job(finished_night: Any, cli: Callable[..., Any]) -> N
         ("lanes: {cloud: openai-batch}\n", "cloud lane", "needs its key in the environment variable OPENAI_API_KEY"),
         ("lanes: {cloud: nowhere}\n", "lanes", "no endpoint 'nowhere'"),
         ("lanes: {local: vllm}\n", "local lane", "engine.python"),
-        ("lanes: {cloud: bedrock-batch}\n", "cloud lane", "this version does not have yet"),
+        ("lanes: {cloud: bedrock-batch}\n", "cloud lane", "needs its key in the environment variable WAYBILL_AWS_PROFILE"),
         ("task: {kind: extract}\n", "job", "task"),
         ("policy: other.yaml\n", "job", "expected a path that exists"),
     ],
-    ids=["key not set", "unknown endpoint", "no interpreter", "no such engine", "no schema", "no policy"],
+    ids=["key not set", "unknown endpoint", "no interpreter", "AWS key not set", "no schema", "no policy"],
 )
 def test_doctor_finds_what_would_stop_a_night(
     *, extra: str, what: str, expected: str, make_night: Callable[..., Any], cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    for name in ("OPENAI_API_KEY", "WAYBILL_AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
     night = make_night(extra=extra)
     bad = [finding for finding in findings(cli("doctor", "--job", night.job, code=1)) if finding[0] == "FAIL"]
     assert [name for _, name, _ in bad] == [what]
