@@ -1,6 +1,7 @@
 r"""Characters written as escapes of programming languages: `\x41`, `\x{41}`, `\u0041`, `\u{41}`, `\U00000041`, `%u0041`, `\101`, `U+0041`.
 
-One is enough: it may stand for the hyphen in the middle of a number. And documents that are all markup: Rich Text Format.
+One is enough: it may stand for the hyphen in the middle of a number. So is one `\n` of JSON (RFC 8259, section 7): its letter stands
+against the number that follows, which then begins no word. And documents that are all markup: Rich Text Format.
 """
 
 from __future__ import annotations
@@ -14,14 +15,15 @@ Run = tuple[int, int, str]
 
 ONE = (
     r"(?:\\x\{([0-9A-Fa-f]{1,6})\}|\\u\{([0-9A-Fa-f]{1,6})\}|\\U([0-9A-Fa-f]{8})|[\\%]u([0-9A-Fa-f]{4})|\\x([0-9A-Fa-f]{2})"
-    r"|U\+([0-9A-Fa-f]{4,6})[ ]?|\\0{4}([0-9A-Fa-f]{2})[ ]?|\\o?\{?([0-3][0-7]{2})\}?)"
+    r"|U\+([0-9A-Fa-f]{4,6})[ ]?|\\0{4}([0-9A-Fa-f]{2})[ ]?|\\o?\{?([0-3][0-7]{2})\}?|\\([nrtvfb/\"']))"
 )
-OCTAL = 8
-"""The group of `ONE` whose digits are octal."""
+OCTAL, LETTER = 8, 9
+"""The groups of `ONE` whose digits are octal, and whose letter names a character."""
+SAID = {"n": "\n", "r": "\n", "v": "\n", "f": "\n", "t": "\t", "b": " "}
 ESCAPE = re.compile(ONE)
 BARE = re.sub(r"\((?=[\[0])", "(?:", ONE)
 ESCAPES = Anchored(re.compile(rf"[^\\%\n]{{0,80}}(?:{BARE}[^\\%\n]{{0,80}})+"), re.compile(BARE), re.compile(r"[^\\%\n]*"), 80)
-SIGNS = ("\\x", "\\u", "\\U", "%u", "\\0", "\\1", "\\o", "U+")
+SIGNS = ("\\", "%u", "U+")
 LAST_CHARACTER = 0x10FFFF
 SURROGATES = range(0xD800, 0xE000)
 RTF_OPENING = "{\\rtf"
@@ -41,6 +43,8 @@ def escaped_runs(text: str) -> Iterator[Run]:
 
 def _character(escape: re.Match[str]) -> str:
     group = escape.lastindex or 1
+    if group == LETTER:
+        return SAID.get(escape.group(group), escape.group(group))
     return _of(int(escape.group(group), 8 if group == OCTAL else 16))
 
 

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, BinaryIO
 
 from flows.errors import SpoolError
-from sinks.errors import ObjectChangedError
+from sinks.errors import EndpointError, ObjectChangedError
 
 if TYPE_CHECKING:  # a job that reads no bucket loads no client
     from sinks.clients.s3_client import S3Store, StoredObject
@@ -94,6 +94,10 @@ class BucketFiles:
         store, prefix = self._bucket
         empty = True
         single = prefix if prefix and not self._root.startswith(prefix) else ""
+        if single and next(store.keys(f"{single}/"), None) is not None:
+            raise EndpointError(
+                f"source.path: s3://{store.bucket}/{single} is an object, and there are others below it; end the path with / to mean those"
+            )
         for found in store.keys(single or self._root):
             if single and found.key != single:
                 return

@@ -248,7 +248,7 @@ def open_night(options: NightOptions, progress: Progress | None = None) -> Itera
         scanner = stack.enter_context(scanner_of(policy, detectors, options.scan_processes or job.scan_processes))
         if not options.collect_only:
             scanner.start()  # it loads while everything else is opened
-        check_template(prompt, policy, scanner, job)
+        check_template(prompt, policy, scanner, job, endpoints)
         check_duplicates(job)
         check_anchors(job)  # before the ledger is opened, which would begin a new one where the old one is gone
         ledger = Ledger.open(job.ledger.path, keys=job.ledger_keys)
@@ -260,7 +260,7 @@ def open_night(options: NightOptions, progress: Progress | None = None) -> Itera
         begun_with = template_of(ledger, run_id, prompt)
         if begun_with != prompt:
             prompt = begun_with
-            check_template(prompt, policy, scanner, job)
+            check_template(prompt, policy, scanner, job, endpoints)
         keep_template(ledger.path, prompt)
         finish_forgetting(ledger)
         register_policy(ledger, policy)
@@ -287,7 +287,7 @@ def open_night(options: NightOptions, progress: Progress | None = None) -> Itera
             states=run_state(ledger, run_id),
             repairs=repaired(ledger, run_id) if prompt.repair else frozenset(),
             before=completed_before(ledger, job.name, run_id=run_id),
-            out=out_elsewhere(ledger, job, run_id=run_id, now=datetime.now(UTC)),
+            out=out_elsewhere(ledger, job, run_id=run_id),
             overrides=OverrideBook(ledger),
             tokenizers=tokenizers,
             progress=progress,

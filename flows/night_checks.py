@@ -10,6 +10,7 @@ from detectors.document import Document
 from flows.errors import JobError
 from flows.job import Job
 from flows.scanner import Scanner
+from policies.assign import permits
 from policies.check import Severity, check
 from policies.decide import decide
 from policies.model import Endpoint, Lane
@@ -28,15 +29,17 @@ def check_policy(policy: Policy, endpoints: Sequence[Endpoint], detectors: Detec
         raise JobError(f"{errors[0].where}: {errors[0].message}{more}")
 
 
-def check_template(prompt: Prompt, policy: Policy, scanner: Scanner, job: Job) -> None:
+def check_template(prompt: Prompt, policy: Policy, scanner: Scanner, job: Job, endpoints: Sequence[Endpoint]) -> None:
     """Refuse a template whose own words may not go where its records go."""
     constants = Document(record_id="template", text="\n".join(prompt.constants), source="template", family="template")
     if not constants.text.strip() or job.lanes.cloud is None:
         return
     (evidence,) = scanner.scan([constants])
     decision = decide("template", evidence, policy, detectors_hash="")
-    if Lane.CLOUD not in decision.lanes:
-        raise JobError(
-            f"{job.file}: the prompt template or schema itself is {', '.join(decision.data_classes)} under this policy, so it may not "
-            "leave; take the restricted words out, or set lanes.cloud: null"
-        )
+    today = datetime.now(UTC).date()
+    for endpoint in endpoints:
+        if endpoint.lane is Lane.CLOUD and permits(decision, endpoint, today=today) is not None:
+            raise JobError(
+                f"{job.file}: the prompt template or schema itself is {', '.join(decision.data_classes)} under this policy, so it may not "
+                f"leave for {endpoint.name}; take the restricted words out, or set lanes.cloud: null"
+            )

@@ -6,7 +6,7 @@ So does another template: under one run there is one, or nobody could say what a
 from __future__ import annotations
 
 import re
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 
 from flows.errors import JobError
 from flows.job import Job
@@ -70,17 +70,16 @@ def begin_run(ledger: Ledger, job: str, run_id: str, *, policy: Policy, template
     )
 
 
-def out_elsewhere(ledger: Ledger, job: Job, *, run_id: str, now: datetime) -> Completed:
-    """What other runs of the job have out at a cloud endpoint: paid for, and theirs to collect. Past the deadline it does not count."""
+def out_elsewhere(ledger: Ledger, job: Job, *, run_id: str) -> Completed:
+    """What other runs of the job have out at a cloud endpoint: theirs to collect, until it has ended or a person has resolved it."""
     query = """
         SELECT s.record_id, s.run_id, s.seq, coalesce(s.document_hmac, '') AS document_hmac
-        FROM record_states s JOIN intents i ON i.intent_id = s.intent_id
-        WHERE s.lane = 'cloud' AND i."at" > $since AND s.state IN ('submitting', 'submitted', 'ambiguous')
+        FROM record_states s
+        WHERE s.lane = 'cloud' AND s.state IN ('submitting', 'submitted', 'ambiguous')
         """
-    since = now - timedelta(hours=job.deadline_h)
     templates = {run.run_id: run.template_hash or "" for run in job_runs(ledger, job.name) if run.run_id != run_id}
     others = [other for other in unsettled_runs(ledger) if other in templates]
-    out = [ask_by_share(ledger, ("intents", "record_states"), query, run_id=other, since=since) for other in others]
+    out = [ask_by_share(ledger, ("intents", "record_states"), query, run_id=other) for other in others]
     return completed_of(out, templates)
 
 

@@ -187,6 +187,8 @@ def _cloud_address(endpoint: Endpoint, host: str, where: str) -> Iterator[Proble
         yield _error(where, "has no base_url; no address is ever taken from an SDK's defaults")
     elif urlsplit(endpoint.base_url).scheme != "https" and not is_loopback(host):
         yield _error(where, "has a base_url without TLS; use https")
+    if host and not is_loopback(host) and not endpoint.secret:
+        yield _error(where, "has no secret: name where its key is, such as the environment variable that holds it")
 
 
 def is_loopback(host: str) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from itertools import accumulate
 from types import MappingProxyType
 
-from policies.model import Endpoint
+from policies.model import Endpoint, Lane
 from sinks.errors import EndpointError
 
 # Providers count rows and bytes their own way; packing to 85% of the documented limit keeps a shard clear of the edge.
@@ -52,6 +52,9 @@ class ShardLimits:
             max_tokens=int(_count(endpoint, "enqueued_tokens", 1) * FILL) if "enqueued_tokens" in settings else 0,
             min_rows=_count(endpoint, "shard_min_rows", default.min_rows),
         )
+        if limits.min_rows > 1 and endpoint.lane is Lane.LOCAL:
+            msg = f"endpoint {endpoint.name}: settings.shard_min_rows is a provider's quota, and this endpoint is local"
+            raise EndpointError(f"{msg}; remove it from the endpoint registry")
         if limits.min_rows > limits.max_rows:
             msg = f"endpoint {endpoint.name}: settings.shard_min_rows ({limits.min_rows}) is above shard_max_rows ({limits.max_rows})"
             raise EndpointError(f"{msg}; no shard can be made: correct the endpoint registry")

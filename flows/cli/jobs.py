@@ -43,11 +43,15 @@ def jobs(context: click.Context, *, job: Path | None, out: Path | None, ledger: 
         return
     from flows.job import load_job  # noqa: PLC0415 - heavy; `--help` must stay instant
     from flows.open_jobs import open_jobs  # noqa: PLC0415
+    from sinks.errors import LedgerError  # noqa: PLC0415
+    from sinks.ledger import files  # noqa: PLC0415
 
     if job is not None and ledger is not None:
         raise click.UsageError("name a job or a ledger, not both")
     loaded = load_job(job, out=out) if job else None
     path = loaded.ledger.path if loaded else ledger or Path(DEFAULT_LEDGER)
+    if not files.head(path):
+        raise LedgerError(f"{path}: no ledger here (no segments); name the folder that holds `segments`, or a job that has run")
     found = open_jobs(path, loaded, offline=offline, now=datetime.now(UTC))
     table = found.table()
     show(_brief(table) if fmt == "table" else table, fmt, spare=SPARE)

@@ -155,4 +155,4 @@ def _batch_job(batch: Any, name: str) -> BatchJob:
 
 def _seconds(value: object) -> int:
     """A time since the epoch; 0 where a server gives none that can be read."""
-    return int(value) if isinstance(value, int | float) and 0 <= value < 2**40 else 0
+    return int(value) if isinstance(value, int | float) and 0 <= value < 2**37 else 0

@@ -92,7 +92,7 @@ class BedrockBatchLane:
         self._put(key, shard.content)
         try:
             return self._jobs.create(self._new_job(shard.intent_id, shard.endpoint.model))
-        except RejectedError:
+        except (RejectedError, EndpointError):
             with contextlib.suppress(EndpointError):  # the bucket's lifecycle removes it later
                 self._store.delete(key)
             raise

@@ -2,8 +2,10 @@ import base64
 import bz2
 import gzip
 import io
+import json
 import lzma
 import random
+import re
 import textwrap
 import zipfile
 import zlib
@@ -277,3 +279,26 @@ def test_all_runs_and_layers_share_one_limit() -> None:
         assert sum(len(decoded) for _, _, decoded in runs) <= 2 * MOST_UNPACKED
         assert failures == {UNDECODABLE_RUN}
     assert decoded_runs("hello " + one, str)[1] == frozenset()
+
+
+NOTES = {
+    "number": "Diagnosis: diabetes.\n536-22-1234\nFollow-up in three weeks.",
+    "table": "name\tssn\tdiagnosis\nClara Vogel\t536-22-1234\tdiabetes",
+    "path": "from the ward/536-22-1234",
+}
+
+
+@pytest.mark.parametrize("note", NOTES.values(), ids=NOTES)
+@pytest.mark.parametrize("layers", [1, 2])
+def test_the_letter_of_a_json_escape_is_no_part_of_the_number_behind_it(note: str, layers: int) -> None:
+    text = note.replace("/", "\\/")
+    for _ in range(layers):
+        text = json.dumps({"note": text})
+    runs, failures = decoded_runs(text)
+    assert any(re.search(r"\b536-22-1234\b", said) for _, _, said in runs)
+    assert not failures
+
+
+def test_an_escape_of_each_kind_beside_the_other() -> None:
+    runs, _ = decoded_runs(r"ward\n536\u002d22\u002d1234 and")
+    assert "ward\n536-22-1234 and" in {said for _, _, said in runs}

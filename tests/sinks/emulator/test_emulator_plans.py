@@ -18,6 +18,8 @@ from sinks.emulator.faults import Chance, Fault, FaultPlan, read_plan
 from sinks.emulator.receipts import tally
 from sinks.errors import EmulatorError
 
+pytestmark = pytest.mark.xdist_group("emulator plans")  # one emulator, and one test's plan after the other
+
 CREATE = {"openai": "openai.batches.create", "anthropic": "anthropic.batches.create", "bedrock": "bedrock.jobs.create"}
 LIST = {"openai": "openai.batches.list", "anthropic": "anthropic.batches.list", "bedrock": "bedrock.jobs.list"}
 GET = {"openai": "openai.batches.retrieve", "anthropic": "anthropic.batches.retrieve", "bedrock": "bedrock.jobs.get"}
@@ -73,6 +75,7 @@ def test_faults_of_creates(driver: Any) -> None:
         ({"fault": "quota"}, 0),
         ({"fault": "duplicate"}, 2),
     ]
+    driver.create()
     driver.emulated.plan(*({"at": at, "call": call, **kind} for call, (kind, _) in enumerate(kinds, start=1)))
     before = tally(driver.emulated.state)[driver.name]
     made = []
