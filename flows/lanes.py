@@ -218,7 +218,7 @@ def _bedrock_lane(endpoint: Endpoint, job: Job, stack: ExitStack) -> LaneEngine:
     # An emulator without a key of its own takes any, but there must be one to sign with.
     secret = EMULATOR_ACCESS_KEY if endpoint.provider == EMULATOR and not endpoint.secret else _secret(endpoint, job)
     connection = AwsConnection.of(endpoint, secret)
-    jobs, store = BedrockJobs(connection, account=settings.account), S3Store(connection, settings.bucket)
+    jobs, store = BedrockJobs(connection, account=settings.account), S3Store(connection, settings.bucket, owner=settings.account)
     stack.callback(jobs.close)
     stack.callback(store.close)
     return BedrockBatchLane(jobs, store, endpoint, job.spool)

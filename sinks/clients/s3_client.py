@@ -70,13 +70,17 @@ class StoredObject:
 
 
 class S3Store:
-    """One bucket."""
+    """One bucket. owner: the account that must own it, where that is known.
 
-    def __init__(self, connection: AwsConnection, bucket: str) -> None:
+    Bucket names are global: one that was deleted or mistyped may be a stranger's, who lets us write. S3 compares the owner first.
+    """
+
+    def __init__(self, connection: AwsConnection, bucket: str, *, owner: str = "") -> None:
         if not _BUCKET.fullmatch(bucket):
             raise EndpointError(f"{connection.name}: expected the name of a bucket, found {bucket!r}")
         self.name = f"{connection.name}: s3://{bucket}"
         self.bucket = bucket
+        self._whose: dict[str, Any] = {"Bucket": bucket, **({"ExpectedBucketOwner": owner} if owner else {})}
         self._connection = connection
 
     @cached_property
@@ -114,9 +118,7 @@ class S3Store:
         from botocore.exceptions import ClientError  # noqa: PLC0415 - as in `aws`
 
         try:
-            answer = client.put_object(
-                Bucket=self.bucket, Key=key, Body=content, ChecksumAlgorithm="SHA256", ChecksumSHA256=checksum, **extra
-            )
+            answer = client.put_object(**self._whose, Key=key, Body=content, ChecksumAlgorithm="SHA256", ChecksumSHA256=checksum, **extra)
         except ClientError as error:
             if status_of(error) == _PRECONDITION_FAILED and "IfNoneMatch" in extra:
                 raise ObjectExistsError(f"{self.name}/{key}: there is an object already; it was left as it is") from None
@@ -149,7 +151,7 @@ class S3Store:
         return target.getvalue(), found
 
     def _download(self, key: str, target: IO[bytes], extra: dict[str, Any], max_bytes: int | None) -> StoredObject:
-        answer = self._safe.get_object(Bucket=self.bucket, Key=key, ChecksumMode="ENABLED", **extra)
+        answer = self._safe.get_object(**self._whose, Key=key, ChecksumMode="ENABLED", **extra)
         with closing(answer["Body"]) as body:  # at its end botocore compares the checksum, where the store has one
             found = StoredObject.of(key, answer, self.name)
             if max_bytes is not None and found.size > max_bytes:
@@ -164,7 +166,7 @@ class S3Store:
     def head(self, key: str) -> StoredObject:
         """What there is under a key. Raises ObjectMissingError or EndpointError."""
         return StoredObject.of(
-            key, self._ask(key, "a look at an object", lambda: self._safe.head_object(Bucket=self.bucket, Key=key)), self.name
+            key, self._ask(key, "a look at an object", lambda: self._safe.head_object(**self._whose, Key=key)), self.name
         )
 
     def keys(self, prefix: str) -> Iterator[StoredObject]:
@@ -194,7 +196,7 @@ class S3Store:
         asked: dict[str, str] = {}
         seen: set[tuple[str, ...]] = set()
         while True:
-            page = ask(self.name, "a listing", partial(list_page, Bucket=self.bucket, Prefix=prefix, **asked))
+            page = ask(self.name, "a listing", partial(list_page, **self._whose, Prefix=prefix, **asked))
             if "IsTruncated" not in page:  # a page of something else with status 200 would pass for an empty bucket
                 raise EndpointError(f"{self.name}: what came is no listing; is the endpoint's address that of an S3 store?")
             yield page
@@ -211,7 +213,7 @@ class S3Store:
             self.head(key)
         except ObjectMissingError:
             return False
-        self._ask(key, "a removal", lambda: self._safe.delete_object(Bucket=self.bucket, Key=key))
+        self._ask(key, "a removal", lambda: self._safe.delete_object(**self._whose, Key=key))
         return True
 
     def _changed(self, key: str) -> ObjectChangedError:

@@ -19,8 +19,6 @@ from tests.chaos.judging import judge
 from tests.chaos.seen import Seen, look
 from tests.chaos.story import PROVIDERS, RESTRICTED, Text, story
 
-pytestmark = pytest.mark.xdist_group("chaos")  # the nights are lived through once, in one worker
-
 SEED, NIGHTS = 69, 8
 ROOT = Path(__file__).parents[2]
 

@@ -21,7 +21,7 @@ CHECKS = Path(__file__).with_name("page_checks.js").read_text()
 NOW = datetime(2026, 12, 2, 9, 30, tzinfo=UTC)
 SKIPPED = "no chromium in PATH: the browser tests of `waybill audit report` did not run (Debian: apt-get install chromium)"
 
-pytestmark = [pytest.mark.skipif(CHROMIUM is None, reason=SKIPPED), pytest.mark.xdist_group("chromium")]
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason=SKIPPED)
 
 KINDS = ("ordinary", "october", "empty", "hostile", "crowded")
 

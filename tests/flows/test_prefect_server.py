@@ -22,7 +22,7 @@ import pytest
 
 from flows.prefect_settings import QUIET
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("prefect"), pytest.mark.timeout(280)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(280)]
 
 CANARY = "quetzalcoatl-7719"
 PREFECT_YAML = Path(__file__).parents[2] / "deployments" / "prefect.yaml"

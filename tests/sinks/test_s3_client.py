@@ -407,6 +407,16 @@ def test_a_page_of_something_else_is_no_empty_bucket(server: Server, scripted: S
             list(listing(""))
 
 
+def test_every_request_names_the_owner_that_the_bucket_must_have(server: Server, scripted: S3Store) -> None:
+    owned = S3Store(scripted._connection, "bucket-a", owner="123456789012")
+    server.play(error(403, "AccessDenied"))
+    for call in (lambda: owned.put("a", b"x"), lambda: owned.read("a"), lambda: owned.head("a"), lambda: list(owned.keys(""))):
+        with pytest.raises(SinkError):
+            call()
+    assert [seen.headers["x-amz-expected-bucket-owner"] for seen in server.seen] == ["123456789012"] * 4
+    owned.close()
+
+
 def test_a_request_to_another_host_is_stopped(server: Server, scripted: S3Store) -> None:
     scripted._once.meta.events.register("before-sign.s3", lambda request, **_: setattr(request, "url", "http://127.0.0.1:9/bucket-a/a"))
     with pytest.raises(EndpointError, match="another host"):

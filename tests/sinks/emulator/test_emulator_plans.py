@@ -18,8 +18,6 @@ from sinks.emulator.faults import Chance, Fault, FaultPlan, read_plan
 from sinks.emulator.receipts import tally
 from sinks.errors import EmulatorError
 
-pytestmark = pytest.mark.xdist_group("emulator plans")  # one emulator, and one test's plan after the other
-
 CREATE = {"openai": "openai.batches.create", "anthropic": "anthropic.batches.create", "bedrock": "bedrock.jobs.create"}
 LIST = {"openai": "openai.batches.list", "anthropic": "anthropic.batches.list", "bedrock": "bedrock.jobs.list"}
 GET = {"openai": "openai.batches.retrieve", "anthropic": "anthropic.batches.retrieve", "bedrock": "bedrock.jobs.get"}
