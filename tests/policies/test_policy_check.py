@@ -103,6 +103,7 @@ BEDROCK = replace(REGISTRY["bedrock-batch"], name="bedrock")
         (replace(OUTSIDE, lane=Lane.LOCAL), "api.openai.com is not this machine"),
         (replace(OUTSIDE, base_url=""), "has no base_url"),
         (replace(OUTSIDE, base_url="http://api.openai.com/v1"), "without TLS"),
+        (replace(OUTSIDE, secret=""), "has no secret"),
         (replace(OUTSIDE, settings={"emulator": True}), "calls itself the emulator"),
         (replace(OUTSIDE, engine="extractive"), "works inside this machine"),
         (replace(OUTSIDE, review_by=date(2026, 11, 21)), "to be reviewed by 2026-11-21"),
@@ -112,7 +113,7 @@ BEDROCK = replace(REGISTRY["bedrock-batch"], name="bedrock")
     ],
     ids=[
         "private address", "other host allowed", "looks like localhost", "no address", "proxy", "cloud called local", "sdk default address",
-        "no tls", "false emulator", "local engine in the cloud", "expired", "undated", "no role", "no bucket",
+        "no tls", "no key", "false emulator", "local engine in the cloud", "expired", "undated", "no role", "no bucket",
     ],
 )  # fmt: skip
 def test_errors_of_an_endpoint(endpoint: Endpoint, expected: str) -> None:
