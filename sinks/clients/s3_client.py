@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 LOCK_MODE = "COMPLIANCE"
-MAX_KEY_BYTES = 1024
 _CHUNK = 1 << 16
 # No ARN, and none of the buckets that have hosts of their own (S3 Express).
 _BUCKET = re.compile(r"(?!.*--x-s3$)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")

@@ -12,6 +12,7 @@ never taken for ours on its time and size alone; others in the same workspace ca
 
 from __future__ import annotations
 
+import contextlib
 import json
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -115,7 +116,10 @@ class AnthropicBatchLane:
             yield from read_rows(download, asked=self._options.model)
 
     def discard(self, provider_job_id: str) -> Sequence[str]:
-        """Delete the batch, its requests and its results."""
+        """Delete the batch, its requests and its results; not one whose results show other row ids than ours, adopted by mistake."""
+        with contextlib.suppress(EndpointError):  # gone already, or it cannot tell
+            if self.look(provider_job_id).mark == FOREIGN:
+                return []
         return [provider_job_id] if self._client.delete(provider_job_id) else []
 
     def cancel(self, provider_job_id: str) -> None:

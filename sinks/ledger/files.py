@@ -32,7 +32,6 @@ SEGMENTS, ARCHIVE, ORPHANS, SOURCES = "segments", "archive", "orphans", "sources
 
 # Footer keys that readers ask for; all of them are in `seal`.
 SEGMENT_KEY = b"waybill.segment"
-LAST_SEGMENT_KEY = b"waybill.last_segment"
 FIRST_SEQ_KEY = b"waybill.first_seq"
 LAST_SEQ_KEY = b"waybill.last_seq"
 TREE_SIZE_KEY = b"waybill.tree_size"
@@ -127,11 +126,6 @@ def first_damaged(ledger: Path) -> Path | None:
         except LedgerUnavailableError:
             return path
     return None
-
-
-def last_archived(ledger: Path) -> int:
-    """The number of the newest segment that is in the archive; 0 when there is no archive."""
-    return max((one.last for one in in_force(archived(ledger))), default=0)
 
 
 def head(ledger: Path) -> int:

@@ -428,3 +428,13 @@ def test_find_needs_no_digest_and_says_what_it_waits_for(stage: Stage) -> None:
         stage.scene.lane.find(sought)
     assert stage.scene.lane.find(replace(sought, known=frozenset({"msgbatch_1"}))) == []
     assert stage.scene.lane.sweep(FOREIGN) == []
+
+
+def test_a_batch_that_shows_itself_as_somebody_elses_is_not_deleted(stage: Stage) -> None:
+    theirs = stage.workspace.add(total=1, state="ended")
+    stage.workspace.results[theirs] = b'{"custom_id": "customer-7", "result": {"type": "expired"}}\n'
+    ours = stage.workspace.add(total=3, state="ended")
+    stage.workspace.results[ours] = b"".join(lines(FOREIGN))
+    assert stage.scene.lane.discard(theirs) == []
+    assert theirs in stage.workspace.results
+    assert stage.scene.lane.discard(ours) == [ours]
