@@ -11,6 +11,7 @@ from typing import ClassVar
 from flows.audit_report.charts import BarChart
 from flows.audit_report.sankey import Sankey
 from flows.audit_report.shown_text import shown
+from flows.audit_report.steps import StepChart
 
 MOST_ROWS = 200
 """Rows that a table shows; the others are one row that says how many they are and what they add up to."""
@@ -72,7 +73,7 @@ class Points:
     items: Sequence[str]
 
 
-Block = Table | Facts | Quote | Points | Sankey | BarChart
+Block = Table | Facts | Quote | Points | Sankey | BarChart | StepChart
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

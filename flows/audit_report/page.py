@@ -15,7 +15,7 @@ from pathlib import Path
 
 import jinja2
 
-from flows.audit_report import account, exceptions, movement
+from flows.audit_report import account, exceptions, movement, routing
 from flows.audit_report.blocks import Section
 from flows.audit_report.period import Period
 from flows.audit_report.registry_facts import Registry
@@ -34,6 +34,7 @@ def sections(data: ReportData, *, period: Period, registry: Registry, verificati
         movement.class_to_destination(data),
         movement.daily_volumes(data, period),
         movement.egress_by_endpoint(data, registry),
+        routing.routing(data),
         exceptions.held_records(data),
         exceptions.overrides(data),
         exceptions.ambiguous(data),

@@ -116,6 +116,27 @@ FROM (SELECT *, unnest(CASE WHEN len(data_classes) > 0 THEN data_classes ELSE [N
 GROUP BY ALL ORDER BY ALL
 """
 
+_ROUTES = """
+SELECT strategy, CASE lane WHEN 'local' THEN 'local' ELSE 'cloud' END AS lane, endpoint, reason, count(DISTINCT record_id) AS records,
+       avg(score) AS score
+FROM entries WHERE event = 'assigned' AND {period}
+GROUP BY ALL ORDER BY records DESC, strategy NULLS LAST, lane, endpoint NULLS LAST, reason NULLS LAST
+"""
+
+_FUNNEL = """
+SELECT count(DISTINCT record_id) FILTER (event = 'assigned') AS assigned,
+       count(DISTINCT record_id) FILTER (event IN ('completed', 'failed') AND lane = 'local' OR escalated) AS answered,
+       count(DISTINCT record_id) FILTER (escalated OR doubtful) AS doubtful,
+       count(DISTINCT record_id) FILTER (doubtful) AS kept,
+       count(DISTINCT record_id) FILTER (event = 'assigned' AND reason = 'escalated') AS escalated,
+       count(DISTINCT record_id) FILTER (event = 'completed' AND coalesce(lane, 'cloud') <> 'local' AND record_id IN (
+           SELECT record_id FROM entries WHERE event = 'assigned' AND reason = 'escalated' AND {period})) AS settled
+FROM (SELECT *, event = 'released' AND reason = 'escalated' AS escalated,
+             event = 'completed' AND detail_code IS NOT DISTINCT FROM 'low_confidence' AS doubtful
+      FROM entries
+      WHERE record_id IN (SELECT record_id FROM entries WHERE event = 'assigned' AND strategy = 'waterfall' AND {period}) AND {period})
+"""
+
 _FINDINGS = """
 SELECT event, reason, before, after, count(DISTINCT record_id) AS records, min(day) AS first_day, max(day) AS last_day
 FROM entries WHERE event IN ('reviewed', 'lookback', 'rescanned') AND {period}
@@ -195,6 +216,8 @@ def report_data(ledger: Ledger | Path, *, since: date | None = None, until: date
             costs=questions.ask(report_rows.Cost, _COSTS),
             engines=questions.ask(report_rows.Engine, _ENGINES),
             second_looks=questions.ask(report_rows.SecondLook, _SECOND_LOOKS),
+            routes=questions.ask(report_rows.Route, _ROUTES),
+            funnel=questions.ask(report_rows.Funnel, _FUNNEL)[0],
             findings=questions.ask(report_rows.Finding, _FINDINGS),
             policies=questions.ask(report_rows.Version, _POLICIES),
             detectors=questions.ask(report_rows.Version, _DETECTORS),

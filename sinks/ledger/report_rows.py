@@ -173,6 +173,34 @@ class SecondLook:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """Different records that a strategy assigned to an endpoint for one reason. score: the mean of what it went by, if anything."""
+
+    strategy: str | None
+    lane: str
+    endpoint: str | None
+    reason: str | None
+    records: int
+    score: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Funnel:
+    """Different records of the strategy `waterfall`, step by step.
+
+    answered: inside. doubtful: with too little confidence; of these, kept: the answer stands, marked for review, and escalated: assigned
+    anew to the cloud. settled: completed there.
+    """
+
+    assigned: int
+    answered: int
+    doubtful: int
+    kept: int
+    escalated: int
+    settled: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
     """What people and look-backs found afterwards. event: reviewed, lookback or rescanned."""
 
@@ -238,6 +266,8 @@ class ReportData:
     costs: tuple[Cost, ...]
     engines: tuple[Engine, ...]
     second_looks: tuple[SecondLook, ...]
+    routes: tuple[Route, ...]
+    funnel: Funnel
     findings: tuple[Finding, ...]
     policies: tuple[Version, ...]
     detectors: tuple[Version, ...]

@@ -69,8 +69,33 @@ def one_record(  # noqa: PLR0917 - a line of a table
     sent = {"lane": lane, "endpoint": endpoint, "intent_id": intent}
     spent = {"tokens_in": 400, "tokens_out": 60, "cost_usd": Decimal("0.000123") if lane == "cloud" else Decimal(0)}
     model = {"model": "instruct-8b", "weights_digest": "5f" * 32} if lane == "local" else {"model": "gpt-4o-mini"}
+    chosen = {"lane": lane, "endpoint": endpoint, "strategy": "cloud_first"}
+    why = "preferred" if lane == "cloud" else "only_permitted_lane"
+    entries.append(moved(Event.ASSIGNED, at, run_id, record_id, reason=name if (name := decided.get("policy_hash")) else why, **chosen))
     entries.append(moved(Event.SUBMITTING, at, run_id, record_id, payload_bytes=1200, attempt=1, **sent))
     entries.append(moved(Event.COMPLETED, at, run_id, record_id, result_file="a", result_row=0, **sent, **spent, **model))
+    return entries
+
+
+def a_waterfall(start: datetime, run_id: str) -> list[Entry]:
+    """Nine records asked inside first: five answers are good, two stay in doubt, two are escalated and one of these is completed."""
+    entries = []
+    for number in range(9):
+        record_id, at = f"w{number}", start + timedelta(minutes=number)
+        inside = {"lane": "local", "endpoint": "vllm"}
+        entries.append(moved(Event.ASSIGNED, at, run_id, record_id, strategy="waterfall", reason="preferred", **inside))
+        answer = {"result_file": "w", "result_row": number, "model": "instruct-8b", "weights_digest": "5f" * 32, "cost_usd": Decimal(0)}
+        answered = {**inside, **answer, "intent_id": f"i-{run_id}-vllm", "confidence": 0.9 - number / 10}
+        if number < 5:
+            entries.append(moved(Event.COMPLETED, at, run_id, record_id, **answered))
+        elif number < 7:
+            entries.append(moved(Event.COMPLETED, at, run_id, record_id, detail_code="low_confidence", **answered))
+        else:
+            there = {"lane": "cloud", "endpoint": "openai-batch"}
+            entries.append(moved(Event.RELEASED, at, run_id, record_id, reason="escalated", endpoint="vllm"))
+            entries.append(moved(Event.ASSIGNED, at, run_id, record_id, strategy="waterfall", reason="escalated", score=0.2, **there))
+    there = {"lane": "cloud", "endpoint": "openai-batch", "result_file": "w", "result_row": 9, "cost_usd": Decimal("0.000123")}
+    entries.append(moved(Event.COMPLETED, start + timedelta(hours=1), run_id, "w7", **there))
     return entries
 
 
@@ -100,6 +125,7 @@ def ordinary(folder: Path, nights: int = 61) -> Path:
     for number in range(nights):
         ledger.commit(a_night(START + timedelta(days=number), number, chance))
     last, run_id = START + timedelta(days=nights - 1, hours=3), "intake/2026-11-30"
+    ledger.commit(a_waterfall(START + timedelta(days=1), "intake/2026-10-02"))
     person = {"actor": "Ada Example", "record_id": "r-raised", "run_id": run_id}
     judged = {"model": "instruct-8b", "endpoint": "vllm", "run_id": run_id, "weights_digest": "5f" * 32}
     ledger.commit(
