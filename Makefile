@@ -22,7 +22,7 @@ export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 endif
 export UV_NO_PROGRESS := 1
 
-.PHONY: help setup run test test-vllm vllm check format bench bench-detect bench-ledger bench-local bench-readers bench-cloud chaos planned-equals-complete evaluation-baseline live-openai live-anthropic live-bedrock model lock lock-vllm clean
+.PHONY: help setup run test test-vllm vllm check format bench bench-detect bench-ledger bench-local bench-readers bench-cloud bench-routing month chaos planned-equals-complete evaluation-baseline live-openai live-anthropic live-bedrock model lock lock-vllm clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -83,6 +83,12 @@ bench-readers: $(STAMP) ## eight auditors beside a committing night: what the wr
 
 bench-cloud: $(STAMP) ## the cloud lane's own records/s, memory and time at 10,000 and 100,000 records; minutes
 	$(BIN)/python -m benchmarks.cloud $(ARGUMENTS)
+
+bench-routing: $(STAMP) ## assignments a second, by strategy, whole and the arrays alone
+	$(BIN)/python benchmarks/routing.py $(ARGUMENTS)
+
+month: $(STAMP) ## a simulated month of routing: deadlines, budget, restricted egress, cost beside hindsight; SEED=7
+	$(BIN)/python -m benchmarks.month $(if $(SEED),--seed $(SEED))
 
 chaos: $(STAMP) ## cloud nights with faults, kills and second runners; NIGHTS=300 SEED=1 PROVIDER=openai|anthropic|bedrock; an hour
 	$(BIN)/python -m tests.chaos.campaign --nights $(or $(NIGHTS),300) --seed $(or $(SEED),1) $(if $(PROVIDER),--provider $(PROVIDER))

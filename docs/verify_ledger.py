@@ -58,7 +58,7 @@ NUMBER = re.compile("[1-9][0-9]{0,17}")  # decimal, without sign or leading zero
 CHECKPOINT = re.compile(
     rf"(?P<origin>waybill/[0-9a-f]{{16}})\n(?P<size>{NUMBER.pattern})\n(?P<root>[A-Za-z0-9+/]{{43}}=)\n"
     rf"segment (?P<segment>{NUMBER.pattern})\n"
-    r"previous (?P<previous>[0-9a-f]{64})\nkey_id (?P<key_id>[0-9a-f]{32})\nschema 2\n"
+    r"previous (?P<previous>[0-9a-f]{64})\nkey_id (?P<key_id>[0-9a-f]{32})\nschema (?P<schema>[23])\n"
 )
 SIGNATURE = re.compile(r"— (?P<name>[^ \n]+) (?P<base64>[A-Za-z0-9+/]+=*)\n")
 
@@ -69,8 +69,9 @@ NAMES = (  # noqa: SIM905 - reads as the page does
     "evidence rule lanes cloud_requires policy_hash detectors_hash document_hmac family lane endpoint strategy reason score "
     "clearance_id payload_hmac payload_bytes attempt intent_id shard_hmac provider_job_id state result_file result_row "
     "result_digest model revision weights_digest lora_digest tokens_in tokens_out cost_usd finish_reason error_code confidence "
-    "before after expiry approval"
+    "before after expiry approval cost_centre"
 ).split()
+ADDED = {"2": [], "3": ["cost_centre"]}  # the columns that came with each version of the format, always at the end
 STRINGS, TIME = pa.list_(pa.string()), pa.timestamp("us", "UTC")
 EVIDENCE = pa.list_(pa.struct([("entity", pa.string()), ("count", pa.int32()), ("max_score", pa.float64()), ("detector", pa.string())]))
 TYPES = {
@@ -85,6 +86,10 @@ TYPES = {
 }
 ALWAYS = {"seq", "entry_id", "event", "at", "actor"}  # the columns that are never null
 SCHEMA = pa.schema([pa.field(name, TYPES.get(name, pa.string()), nullable=name not in ALWAYS) for name in NAMES])
+SCHEMAS = {
+    version: pa.schema(list(SCHEMA)[: len(NAMES) - sum(len(names) for later, names in ADDED.items() if later > version)])
+    for version in ADDED
+}
 REPEATING = [name for name in NAMES if name not in TYPES and name != "entry_id"]  # read as a dictionary and codes
 SPEAKING = ["seq", "event", "detail_code", "result_file", "result_digest", "before", "after"]  # what the log says of itself
 
@@ -190,7 +195,7 @@ def leaf_hashes(rows: pa.RecordBatch) -> list[bytes]:
     if rows.num_rows > 1 and unfolded > BYTES_AT_ONCE:
         half = rows.num_rows // 2
         return leaf_hashes(rows.slice(0, half)) + leaf_hashes(rows.slice(half))
-    columns = sorted(zip(NAMES, rows.columns, strict=True), key=lambda pair: pair[0])
+    columns = sorted(zip(rows.schema.names, rows.columns, strict=True), key=lambda pair: pair[0])
     lines = [_lines(name, column) for name, column in columns if column.null_count < rows.num_rows]
     entries = pc.binary_join_element_wise(pa.scalar(b"\x00"), *lines, pa.scalar(b""), null_handling="skip")
     _, offsets, data = entries.buffers()
@@ -215,6 +220,7 @@ class Note:
     segment: int
     previous: str
     key_id: str
+    version: str  # of the format
 
 
 def parse_note(note: str) -> Note:
@@ -226,7 +232,8 @@ def parse_note(note: str) -> Note:
         raise BrokenError("a checkpoint is not in the form of a signed note")
     signed = tuple((match["name"], _base64(match["base64"])) for match in signatures)
     size, segment = int(lines["size"]), int(lines["segment"])
-    return Note(note, text + "\n", signed, lines["origin"], size, _base64(lines["root"]), segment, lines["previous"], lines["key_id"])
+    own = lines["previous"], lines["key_id"], lines["schema"]
+    return Note(note, text + "\n", signed, lines["origin"], size, _base64(lines["root"]), segment, *own)
 
 
 def _base64(text: str) -> bytes:
@@ -316,7 +323,8 @@ def examine(folder: str, file: File) -> File:
         with opened(Path(folder, file.name)) as descriptor:
             data = mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)
         file.digest = hashlib.sha256(data).hexdigest()
-        reader = pq.ParquetFile(pa.BufferReader(pa.py_buffer(data)), read_dictionary=REPEATING)
+        there = set(pq.read_schema(pa.BufferReader(pa.py_buffer(data))).names)  # an older version has fewer columns
+        reader = pq.ParquetFile(pa.BufferReader(pa.py_buffer(data)), read_dictionary=[name for name in REPEATING if name in there])
         _read_footer(file, reader.metadata, data)
         _read_rows(file, reader, data)
     except BrokenError as error:
@@ -346,14 +354,15 @@ def _read_footer(file: File, metadata: pq.FileMetaData, data: mmap.mmap) -> None
     sizes = [first_seq - 1, *(note.size for note in file.notes)]
     if any(size <= before for before, size in pairwise(sizes)) or metadata.num_rows != sizes[-1] - sizes[0]:
         raise BrokenError(f"holds {metadata.num_rows} entries, and signed were others: some were dropped or added", first_seq)
-    if metadata.schema.to_arrow_schema().remove_metadata() != SCHEMA:
+    schema = SCHEMAS[file.notes[-1].version]  # of an archive file, the last segment's
+    if metadata.schema.to_arrow_schema().remove_metadata() != schema:
         raise BrokenError("does not have the columns of the format", first_seq)
     # Readers differ in what they make of a footer that says a thing twice, or more than it should: there is one way to say it.
-    front, back = _frame_of_footers()
+    front, back = _frame_of_footers(schema)
     if not raw.startswith(front) or not raw.endswith(back) or raw != _written_again(metadata):
         raise BrokenError("has a footer that says more than the format has: readers may differ in what they see", first_seq)
     second = pa.ipc.read_schema(pa.py_buffer(_base64(pairs[b"ARROW:schema"].decode())))
-    if second.metadata or second != SCHEMA:
+    if second.metadata or second != schema:
         raise BrokenError("has a second schema in its footer that is another", first_seq)
 
 
@@ -367,10 +376,10 @@ def _written_again(metadata: pq.FileMetaData) -> bytes:
     return _raw_footer(written.getvalue())
 
 
-def _frame_of_footers() -> tuple[bytes, bytes]:
+def _frame_of_footers(schema: pa.Schema) -> tuple[bytes, bytes]:
     """How every footer begins, with the columns, and how it ends, with how their bounds are to be read: as in a file without rows."""
     blank = io.BytesIO()
-    pq.ParquetWriter(blank, SCHEMA).close()
+    pq.ParquetWriter(blank, schema).close()
     raw, author = _raw_footer(blank.getvalue()), pq.read_metadata(blank).created_by.encode()
     return raw.partition(b"\x16\x00\x19\x0c")[0], raw.rpartition(author)[2]  # between them: no rows, no groups, footer keys
 
@@ -496,7 +505,7 @@ class Log:
             note, *others = [file.notes[number - file.first] for file in holders]
             heard = [saying for saying in holders[0].sayings if self.size < saying["seq"] <= note.size]
             if number == 1:
-                self.keys = [_first_key(heard)]
+                self.keys = [_first_key(heard, note.version)]
             self._check_note(number, note, others)
             frontiers = [self._grown(note, file.subtrees[number - file.first]) for file in holders]
             for file in holders:
@@ -520,6 +529,8 @@ class Log:
 
     def _check_note(self, number: int, note: Note, others: list[Note]) -> None:
         key = self.keys[-1]
+        if self.notes and note.version < self.notes[self.size].version:
+            raise BrokenError("goes back to an older version of the format")
         if any(other.note != note.note for other in others):
             raise BrokenError("its file and the archive hold different checkpoints")
         if note.segment != number or note.origin != key.name:
@@ -544,7 +555,7 @@ class Log:
     def _check_footer(self, note: Note, frontier: list[Subtree], file: File) -> None:
         digests, name = ",".join(digest.hex() for _, _, digest in frontier), note.origin.removeprefix("waybill/")
         numbers = note.segment, note.segment, self.began[file.first], note.size, note.size
-        signed = dict(zip(KEYS.split(), ("2", name, *numbers, note.key_id, digests, note.note, self.keys[-1].text), strict=True))
+        signed = dict(zip(KEYS.split(), (note.version, name, *numbers, note.key_id, digests, note.note, self.keys[-1].text), strict=True))
         for key, value in (signed | ({"first_segment": file.first} if file.archive else {})).items():
             if file.footer[f"waybill.{key}"] != str(value):
                 raise BrokenError(f"the footer value {key} of {file.name} is not what was signed")
@@ -561,10 +572,10 @@ class Log:
                 self.keys.append(new)
 
 
-def _first_key(heard: list[dict[str, Any]]) -> Key:
+def _first_key(heard: list[dict[str, Any]], version: str) -> Key:
     """The key that signs segment 1, as its first entry states it. Only a pinned key says whether it is the right one."""
-    if not heard or (heard[0]["seq"], heard[0]["event"], heard[0]["detail_code"]) != (1, "schema", "version_2"):
-        raise BrokenError("the first entry does not state format version 2")
+    if not heard or (heard[0]["seq"], heard[0]["event"], heard[0]["detail_code"]) != (1, "schema", f"version_{version}"):
+        raise BrokenError("the first entry does not state the version of the format that its checkpoint does")
     return parse_key(heard[0]["after"] or "")
 
 

@@ -17,6 +17,7 @@ from flows.job import Job
 from flows.provider_access import open_providers
 from sinks.errors import EndpointError
 from sinks.lanes.inventory import FOREIGN, InventoryLane, ListedJob, StoredFile
+from sinks.ledger.files import head
 from sinks.ledger.handed import HandedIntent, handed_intents
 
 NOT_OURS = "not_ours"
@@ -85,9 +86,9 @@ class Account:
 
 def audit_account(job: Job, *, since: datetime, beside: Sequence[Path] = ()) -> AccountAudit:
     """Compare the job's ledger with every cloud endpoint that it used since, and the job's own. beside: ledgers that share the account."""
-    own = handed_intents(job.ledger.path) if (job.ledger.path / "segments").exists() else []
+    own = handed_intents(job.ledger.path) if head(job.ledger.path) else []
     others = [intent for path in beside for intent in handed_intents(path)]
-    names = {intent.endpoint for intent in own if intent.at >= since} | ({job.lanes.cloud} if job.lanes.cloud else set())
+    names = {intent.endpoint for intent in own if intent.at >= since} | set(job.lanes.cloud or ())
     findings: list[Finding] = []
     jobs = files = 0
     with open_providers(job, names) as providers:

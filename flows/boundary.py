@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,12 +15,15 @@ from policies.errors import PolicyError
 from sinks.errors import SinkError
 
 LOGGER = logging.getLogger("waybill")
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS})
 
 
 def explain(error: Exception) -> str:
     """One line about an error. Ours speak for themselves; of a foreign one only type and place, its message may quote a document."""
     if isinstance(error, (FlowError, SinkError, PolicyError, DetectorsError)):
         return str(error)
+    if isinstance(error, OSError) and error.errno in NO_ROOM:
+        return f"a file cannot be written ({os.strerror(error.errno)}): make room, then run the same command again; it goes on where it was"
     frame = traceback.extract_tb(error.__traceback__)[-1]
     return f"unexpected {type(error).__name__} at {frame.filename}:{frame.lineno} (WAYBILL_TRACEBACK=1 shows more)"
 

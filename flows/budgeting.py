@@ -2,11 +2,13 @@
 
 - A record is cleared for the cloud only if what it can cost at the most fits beside all that the ledger says is committed, and all
   that was cleared since. So no order of results, kills and starts brings a job above its budget.
-- What does not fit stays inside, where the decision permits it and the job says `on_budget: local`, or is held for another night.
+- What does not fit stays inside, where the decision permits it and the job says `on_budget: local`, or is held for another night. With
+  `on_budget: stop`, nothing more goes to any provider tonight, from the first record that does not fit: also after a kill, by the ledger.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -14,26 +16,45 @@ from decimal import Decimal
 from detectors.document import Document
 from flows.night import Night
 from policies.assign import assign
-from policies.budget import BUDGET_MONTH, BUDGET_NIGHT, Committed, refusal
+from policies.budget import (
+    BUDGET_MONTH,
+    BUDGET_NIGHT,
+    BUDGET_STOPPED,
+    ENDPOINT_MONTH,
+    ENDPOINT_NIGHT,
+    MONTH,
+    NIGHT,
+    SPENT,
+    Committed,
+    reached,
+    refusal,
+)
 from policies.model import Assignment, Decision, Endpoint, Lane
 from policies.prices import caches
 from sinks.ledger.entry import Entry, Event
-from sinks.ledger.spending import EndpointCost, committed, run_costs
+from sinks.ledger.spending import TOLD, EndpointCost, Told, alerts_told, committed, run_costs
 from sinks.reconcile import WATCH
 from sinks.tokens import input_tokens
 
 BUDGET_FREED = "budget_freed"
+_EVERYWHERE = ""
+_LIMIT_OF = {BUDGET_NIGHT: NIGHT, BUDGET_MONTH: MONTH, ENDPOINT_NIGHT: NIGHT, ENDPOINT_MONTH: MONTH}
 
 
 def count_committed(night: Night) -> None:
     """Read what the job is committed to from the ledger again: at the beginning of every pass over the documents."""
     night.committed = _committed(night) if night.job.budget.limited else Committed()
+    # What a person has released since is no reason to stop any more: a larger budget, and `waybill held retry`, go on with the night.
+    night.stopped = night.stopped or (night.job.on_budget == "stop" and any(one.reason in SPENT for one in night.states.among("held")))
 
 
 def _committed(night: Night) -> Committed:
     now = datetime.now(UTC)
-    month = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-    return committed(night.ledger, night.job.name, run_id=night.run_id, month=month, watched_since=now - WATCH)
+    return committed(night.ledger, night.job.name, run_id=night.run_id, month=_first_of_month(now), watched_since=now - WATCH)
+
+
+def _first_of_month(now: datetime) -> datetime:
+    return now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
 
 
 def take_up_held(night: Night) -> bool:
@@ -41,8 +62,8 @@ def take_up_held(night: Night) -> bool:
 
     It ends: a round in which nothing fits frees nothing.
     """
-    held = [one for one in night.states.among("held") if one.reason in {BUDGET_NIGHT, BUDGET_MONTH}]
-    if night.options.collect_only or not held:
+    held = [one for one in night.states.among("held") if one.reason in SPENT]
+    if night.options.collect_only or night.stopped or not held:
         return False
     before = night.committed
     count_committed(night)
@@ -57,12 +78,44 @@ def take_up_held(night: Night) -> bool:
 
 def budget_use(night: Night) -> dict[str, tuple[Decimal, Decimal]]:
     """What is committed, and the limit, of each limit that the job has."""
-    budget = night.job.budget
-    if not budget.limited:
+    if not night.job.budget.limited:
         return {}
     count_committed(night)
-    limits = (("night", night.committed.night, budget.night), ("month", night.committed.month, budget.month))
-    return {name: (amount, limit) for name, amount, limit in limits if limit is not None}
+    return {
+        f"{period} at {name}" if name else period: (getattr(night.committed.at(name), period), limit)
+        for name, period, limit in night.job.budget.of_all()
+    }
+
+
+def untold_shares(night: Night) -> list[Told]:
+    """The limits that have come to a share of which nobody was told yet in their period; each with the highest such share.
+
+    As of the ledger: of what is committed, and of the alerts that were sent.
+    """
+    if not night.job.budget.limited:
+        return []
+    count_committed(night)
+    told = alerts_told(night.ledger, night.job.name, run_id=night.run_id, month=_first_of_month(datetime.now(UTC)))
+    found = []
+    for name, period, limit in night.job.budget.of_all():
+        before = max((one.share for one in told if (one.endpoint, one.period) == (name, period)), default=0)
+        full = (name, period) in night.spent_out
+        now = max(reached(limit, getattr(night.committed.at(name), period), full=full), default=0)
+        if now > before:
+            found.append(Told(endpoint=name, period=period, share=now))
+    return found
+
+
+def enter_told(night: Night, shares: Iterable[Told]) -> None:
+    """State that somebody was told of these shares; a higher one stands for those below it."""
+    now = datetime.now(UTC)
+    about = {"event": Event.ALERTED, "at": now, "run_id": night.run_id}
+    night.ledger.commit(
+        [
+            Entry(**about, endpoint=one.endpoint or None, state=one.period, reason=f"{TOLD}{one.share}")  # type: ignore[arg-type]
+            for one in shares
+        ]
+    )
 
 
 def night_costs(night: Night) -> list[EndpointCost]:
@@ -87,10 +140,14 @@ def within_budget(night: Night, decision: Decision, document: Document, assignme
     bound = most_usd(night, endpoint, document)
     if endpoint.lane is Lane.LOCAL:
         return assignment, bound
-    code = refusal(night.job.budget, night.committed, bound)
+    code = BUDGET_STOPPED if night.stopped else refusal(night.job.budget, night.committed, bound, endpoint.name)
     if code is None:
-        night.committed = night.committed.plus(bound or Decimal(0))
+        if bound:
+            night.committed = night.committed.plus(bound, endpoint.name)
         return assignment, bound
+    if code in SPENT:
+        night.spent_out.add((endpoint.name if code in {ENDPOINT_NIGHT, ENDPOINT_MONTH} else _EVERYWHERE, _LIMIT_OF[code]))
+        night.stopped = night.job.on_budget == "stop"
     if night.job.on_budget == "local":
         local = [one for one in night.endpoints if one.lane is Lane.LOCAL and one.name not in night.closed]
         inside = assign(decision, local, strategy=night.job.lanes.strategy, today=night.today)

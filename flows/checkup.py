@@ -7,7 +7,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from enum import StrEnum
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -18,17 +18,18 @@ from flows.errors import FlowError
 from flows.job import Job, load_job
 from flows.lanes import EMULATOR, check_usable, choose_endpoints, look_endpoint
 from flows.render import load_prompt
+from flows.tokenizers import load_tokenizers
 from policies.check import Severity, check
 from policies.errors import PolicyError
 from policies.load import DEFAULT_POLICY
-from policies.model import Endpoint, Lane
+from policies.model import Endpoint
 from policies.registry import load_rulebook
 from sinks.errors import SinkError
+from sinks.ledger.files import head
 from sinks.ledger.queries import job_runs, open_intents
 
 PACKAGES = ("presidio-analyzer", "spacy", "duckdb", "pyarrow", "prefect", "openai", "anthropic", "boto3", "sumy")
 LEAST_FREE = 2 * 2**30
-SOON = timedelta(days=30)
 
 
 class Health(StrEnum):
@@ -115,6 +116,10 @@ def _rules(job: Job | None) -> Iterator[Check]:
 
 def _endpoint(endpoint: Endpoint, job: Job) -> Check:
     what = f"{endpoint.lane} lane"
+    try:
+        load_tokenizers([endpoint], job)
+    except FlowError as error:
+        return Check(health=Health.BAD, what=what, detail=str(error))
     if endpoint.provider == EMULATOR:
         return Check(
             health=Health.DOUBTFUL if job.schedule else Health.GOOD,
@@ -125,8 +130,6 @@ def _endpoint(endpoint: Endpoint, job: Job) -> Check:
         check_usable(endpoint, job)
     except FlowError as error:
         return Check(health=Health.BAD, what=what, detail=str(error))
-    if endpoint.lane is Lane.CLOUD and endpoint.review_by and endpoint.review_by - datetime.now(UTC).date() < SOON:
-        return Check(health=Health.DOUBTFUL, what=what, detail=f"{endpoint.name}: its facts are to be reviewed by {endpoint.review_by}")
     return Check(health=Health.GOOD, what=what, detail=f"{endpoint.name}: {endpoint.engine}, {endpoint.model}")
 
 
@@ -145,7 +148,7 @@ def _places(job: Job) -> Iterator[Check]:
 
 
 def _ledger(job: Job) -> Iterator[Check]:
-    if not (job.ledger.path / "segments").exists():
+    if not head(job.ledger.path):
         yield Check(health=Health.GOOD, what="nights", detail="none yet")
         return
     try:

@@ -8,10 +8,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from flows.checkup import SOON, Check, Health, examine
+from flows.checkup import Check, Health, examine
 from flows.errors import FlowError
 from flows.job import Job, load_job
 from flows.lanes import EMULATOR, build_lane, check_usable
+from policies.check import SOON
 from policies.errors import PolicyError
 from policies.model import Endpoint, Lane
 from policies.prices import Prices
@@ -43,11 +44,15 @@ def examine_cloud(job_path: Path | None) -> Iterator[Check]:
 def examine_account(job: Job) -> Iterator[Check]:
     """What the registry vouches for, and what the provider says when it is asked. Nothing is sent."""
     rules = load_rulebook(job.policy_path, job.registry, job.prices)
-    endpoint = rules.registry.get(job.lanes.cloud or "")
-    if endpoint is None or endpoint.lane is not Lane.CLOUD or endpoint.provider == EMULATOR:
-        return
+    for name in job.lanes.cloud or ():
+        endpoint = rules.registry.get(name)
+        if endpoint is not None and endpoint.lane is Lane.CLOUD and endpoint.provider != EMULATOR:
+            yield from _endpoint_account(endpoint, job, rules.prices)
+
+
+def _endpoint_account(endpoint: Endpoint, job: Job, prices: Prices) -> Iterator[Check]:
     yield _facts(endpoint)
-    yield _price(endpoint, rules.prices)
+    yield _price(endpoint, prices)
     check_usable(endpoint, job)
     yield Check(health=Health.GOOD, what=SECRET, detail=f"{endpoint.name}: found ({endpoint.secret or 'none is needed'})")
     with ExitStack() as stack:

@@ -19,6 +19,7 @@ from flows.errors import FlowError
 from flows.job import Job, load_job
 from flows.lanes import NETNS, check_usable, choose_endpoints
 from flows.model_folder import ModelFolder, ModelFolderError, adapter_rank, fit, read_model_folder, size
+from flows.tokenizers import load_tokenizers
 from policies.errors import PolicyError
 from policies.model import Endpoint
 from policies.registry import load_rulebook
@@ -39,7 +40,7 @@ _LANES = Path(sys.modules[read_settings.__module__].__file__ or "").parent
 
 
 def examine_local(job_path: Path | None) -> Iterator[Check]:
-    """Check the local endpoint of a job; without one, what this machine allows."""
+    """Check the local endpoints of a job; without one, what this machine allows."""
     if job_path is None:
         yield Check(health=Health.DOUBTFUL, what="job", detail="none named; name one with --job to check its engine and model")
         yield _isolation(demanded=False)
@@ -48,13 +49,19 @@ def examine_local(job_path: Path | None) -> Iterator[Check]:
         job = load_job(job_path)
         rules = load_rulebook(job.policy_path, job.registry, job.prices)
         policy, registry = rules.policy, rules.registry
-        endpoint = choose_endpoints(_inside_only(job), registry, scheduled=False, isolation=policy.isolation)[0]
+        endpoints = choose_endpoints(_inside_only(job), registry, scheduled=False, isolation=policy.isolation)
     except (FlowError, PolicyError) as error:
         yield Check(health=Health.BAD, what="job", detail=str(error))
         return
-    yield Check(health=Health.GOOD, what="job", detail=f"{job.name}: restricted records go to {endpoint.name} ({endpoint.engine})")
+    for endpoint in endpoints:
+        yield Check(health=Health.GOOD, what="job", detail=f"{job.name}: restricted records go to {endpoint.name} ({endpoint.engine})")
+        yield from _endpoint(endpoint, job)
+
+
+def _endpoint(endpoint: Endpoint, job: Job) -> Iterator[Check]:
     try:
         check_usable(endpoint, job)
+        load_tokenizers([endpoint], job)
     except FlowError as error:
         yield Check(health=Health.BAD, what="settings", detail=str(error))
         return

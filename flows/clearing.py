@@ -8,17 +8,27 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 
 from detectors.document import Document, Evidence
+from flows.assigning import Judged, assign_records, fellow_instead, inside_instead
 from flows.budgeting import within_budget
 from flows.counted_evidence import evidence_counts
-from flows.fallback import endure
 from flows.night import Night
+from policies.budget import BUDGET_STOPPED, ENDPOINT_MONTH, ENDPOINT_NIGHT, NO_PRICE, SPENT
 from policies.clearance import clear
 from policies.model import Assignment, Clearance, Decision, Endpoint
-from sinks.freeze import UNENCODABLE, payload
+from sinks.freeze import UNENCODABLE
+from sinks.ledger.alike import Alike, Entries
 from sinks.ledger.entry import Entry, Event, EvidenceCount
 from sinks.ledger.sources import SourceName, remember
+
+_OF_A_DECISION = ("data_classes", "partial", "rule", "policy_hash", "detectors_hash")
+_OF_A_CLEARANCE = ("lane", "endpoint", "clearance_id", "payload_hmac", "payload_bytes", "attempt")
+"""What entries repeat of it, under the same names."""
+
+ENDPOINT_SPENT = frozenset({ENDPOINT_NIGHT, ENDPOINT_MONTH})
+NO_MONEY = SPENT | {BUDGET_STOPPED, NO_PRICE}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,24 +49,22 @@ def clear_records(
     night: Night, documents: Sequence[Document], evidence: Sequence[Evidence], decisions: Sequence[Decision]
 ) -> list[Cleared]:
     """Assign and clear every record that is due; siblings that were only needed to decide the family are left out."""
-    return [
-        clear_record(night, document, found, decision)
-        for document, found, decision in zip(documents, evidence, decisions, strict=True)
-        if night.is_due(document)
-    ]
+    return clear_judged(night, [one for one in zip(documents, evidence, decisions, strict=True) if night.is_due(one[0])])
 
 
-def clear_record(
-    night: Night, document: Document, evidence: Evidence, decision: Decision, *, among: Sequence[Endpoint] | None = None
-) -> Cleared:
-    """Assign and clear one record, or say why it is held. among: the night's endpoints unless stated."""
+def clear_judged(night: Night, records: Sequence[Judged], *, among: Sequence[Endpoint] | None = None) -> list[Cleared]:
+    """Assign these records together and clear each, or say why it is held. among: the night's endpoints unless stated."""
+    return [_clear(night, one, assignment) for one, assignment in zip(records, assign_records(night, records, among), strict=True)]
+
+
+def _clear(night: Night, record: Judged, assignment: Assignment) -> Cleared:
+    document, evidence, decision = record
     part_hmacs, prompt = night.keys.part_hmacs(document.parts), night.prompt_for(document.record_id)
-    assignment, exhausted = endure(night, decision, night.endpoints if among is None else among)
-    assignment, reserved = (assignment, None) if exhausted else within_budget(night, decision, document, assignment)
-    clearance, reason = None, "attempts_exhausted" if exhausted else assignment.reason
-    if assignment.endpoint is not None and not exhausted:
+    assignment, reserved = _affordable(night, document, decision, assignment)
+    clearance, reason = None, assignment.reason
+    if assignment.endpoint is not None:
         try:
-            body = payload(night.lane(assignment.endpoint), prompt, assignment.endpoint, document.parts)
+            body = night.moulds_of(assignment.endpoint, prompt).payload(document.parts)
         except UnicodeEncodeError:  # a lone surrogate has no UTF-8 form: what was scanned cannot be sent
             reason = UNENCODABLE
         else:
@@ -82,16 +90,59 @@ def clear_record(
     )
 
 
-def decision_entries(night: Night, cleared: Sequence[Cleared]) -> list[Entry]:
+def _affordable(night: Night, document: Document, decision: Decision, assignment: Assignment) -> tuple[Assignment, Decimal | None]:
+    """The assignment within the budget, and what is reserved.
+
+    Where only an endpoint's own limit is reached, another of its lane takes the record. An escalated one that fits nowhere is asked inside
+    again, and not held.
+    """
+    afforded, reserved = within_budget(night, decision, document, assignment)
+    spent: set[str] = set()
+    while afforded.reason in ENDPOINT_SPENT and assignment.endpoint is not None and not night.stopped:
+        spent.add(assignment.endpoint.name)
+        assignment = fellow_instead(night, decision, assignment.endpoint.lane, spent, afforded.reason)
+        if assignment.endpoint is None:
+            break
+        found, amount = within_budget(night, decision, document, assignment)
+        if found.endpoint is assignment.endpoint:
+            return found, amount
+    if afforded.endpoint is None and afforded.reason in NO_MONEY and document.record_id in night.escalated:
+        return within_budget(night, decision, document, inside_instead(night, decision, afforded.reason))
+    return afforded, reserved
+
+
+def decision_entries(night: Night, cleared: Sequence[Cleared]) -> Entries:
     """What is committed before any byte leaves: decided, then assigned and cleared, or held."""
     # A record's id is made from its name, so the name of a record that the ledger knows already is not new.
     remember(night.ledger.path, [_name(record.document) for record in cleared if not night.knows(record.document.record_id)])
-    return [entry for record in cleared for entry in _entries_of(night, record)]
+    return [_decided(night, cleared), *assignment_entries(night, cleared)]
 
 
-def assignment_entries(night: Night, cleared: Sequence[Cleared]) -> list[Entry]:
+def assignment_entries(night: Night, cleared: Sequence[Cleared]) -> Entries:
     """What is committed when records are assigned anew under the decision that they have."""
-    return [entry for record in cleared for entry in _entries_of(night, record)[1:]]
+    held = [record for record in cleared if record.clearance is None]
+    permitted = [(record.assignment, record.clearance) for record in cleared if record.clearance is not None]
+    record_ids = [clearance.record_id for _, clearance in permitted]
+    at, run_id = datetime.now(UTC), night.run_id
+    return [
+        Alike(
+            Entry(event=Event.ASSIGNED, at=at, run_id=run_id),
+            {
+                "record_id": record_ids,
+                "lane": [clearance.lane for _, clearance in permitted],
+                "endpoint": [clearance.endpoint for _, clearance in permitted],
+                **{name: [getattr(assignment, name) for assignment, _ in permitted] for name in ("strategy", "reason", "score")},
+            },
+        ),
+        Alike(
+            Entry(event=Event.CLEARED, at=at, run_id=run_id),
+            {"record_id": record_ids, **{name: [getattr(clearance, name) for _, clearance in permitted] for name in _OF_A_CLEARANCE}},
+        ),
+        Alike(
+            Entry(event=Event.HELD, at=at, run_id=run_id),
+            {"record_id": [record.document.record_id for record in held], "reason": [record.held_reason for record in held]},
+        ),
+    ]
 
 
 def _name(document: Document) -> SourceName:
@@ -103,54 +154,23 @@ def _name(document: Document) -> SourceName:
     )
 
 
-def _entries_of(night: Night, record: Cleared) -> list[Entry]:
-    now, run_id, record_id = datetime.now(UTC), night.run_id, record.document.record_id
-    decision, assignment, clearance = record.decision, record.assignment, record.clearance
-    decided = Entry(
-        event=Event.DECIDED,
-        at=now,
-        run_id=run_id,
-        record_id=record_id,
-        data_classes=decision.data_classes,
-        partial=decision.partial,
-        evidence=(*evidence_counts(record.evidence), *_taken_out(decision)),
-        rule=decision.rule,
-        lanes=tuple(decision.lanes),
-        cloud_requires=tuple(f"{name}={_written(value)}" for name, value in decision.cloud_requires.items()),
-        policy_hash=decision.policy_hash,
-        detectors_hash=decision.detectors_hash,
-        document_hmac=night.keys.document_hmac(record.part_hmacs),
-        family=record.document.family or None,
-        template_hash=night.prompt.hash,
-        expiry=min((one.expiry for one in decision.lowered), default=None),
+def _decided(night: Night, cleared: Sequence[Cleared]) -> Alike:
+    decisions = [record.decision for record in cleared]
+    return Alike(
+        Entry(event=Event.DECIDED, at=datetime.now(UTC), run_id=night.run_id, template_hash=night.prompt.hash),
+        {
+            "record_id": [record.document.record_id for record in cleared],
+            **{name: [getattr(decision, name) for decision in decisions] for name in _OF_A_DECISION},
+            "evidence": [(*evidence_counts(record.evidence), *_taken_out(record.decision)) for record in cleared],
+            "lanes": [tuple(decision.lanes) for decision in decisions],
+            "cloud_requires": [
+                tuple(f"{name}={_written(value)}" for name, value in decision.cloud_requires.items()) for decision in decisions
+            ],
+            "document_hmac": [night.keys.document_hmac(record.part_hmacs) for record in cleared],
+            "family": [record.document.family or None for record in cleared],
+            "expiry": [min((one.expiry for one in decision.lowered), default=None) for decision in decisions],
+        },
     )
-    if clearance is None or assignment.endpoint is None:
-        return [decided, Entry(event=Event.HELD, at=now, run_id=run_id, record_id=record_id, reason=record.held_reason)]
-    endpoint = assignment.endpoint
-    assigned = Entry(
-        event=Event.ASSIGNED,
-        at=now,
-        run_id=run_id,
-        record_id=record_id,
-        lane=endpoint.lane,
-        endpoint=endpoint.name,
-        strategy=assignment.strategy,
-        reason=assignment.reason,
-        score=assignment.score,
-    )
-    cleared = Entry(
-        event=Event.CLEARED,
-        at=now,
-        run_id=run_id,
-        record_id=record_id,
-        lane=clearance.lane,
-        endpoint=clearance.endpoint,
-        clearance_id=clearance.clearance_id,
-        payload_hmac=clearance.payload_hmac,
-        payload_bytes=clearance.payload_bytes,
-        attempt=clearance.attempt,
-    )
-    return [decided, assigned, cleared]
 
 
 def _taken_out(decision: Decision) -> tuple[EvidenceCount, ...]:

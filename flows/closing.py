@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
 from datetime import UTC, datetime
 from functools import partial
 
 from detectors.document import ReadProblem
 from flows.anchoring import anchor_run_end
-from flows.budgeting import budget_use, night_costs
+from flows.budgeting import budget_use, enter_told, night_costs, untold_shares
 from flows.collecting import overdue_intents
 from flows.fallback import CONTRADICTIONS, DEADLINE, LOCAL_DOWN
 from flows.night import Night
@@ -112,6 +113,8 @@ def raise_alert(night: Night, counts: RunCounts, unanchored: int) -> None:
     """Tell the job's webhook, in counts. A receiver that is down does not stop the night; the log says so."""
     if night.job.alerts.webhook is None:
         return
+    untold = untold_shares(night)
+    shares = Counter(one.share for one in untold)
     alert = Alert(
         run_id=night.run_id,
         held=counts.held,
@@ -124,6 +127,9 @@ def raise_alert(night: Night, counts: RunCounts, unanchored: int) -> None:
         contradicted=sum(night.failures[code] for code in CONTRADICTIONS),
         wrong_account=len(night.odd["wrong_account"]),
         unknown_state=len(night.odd["unknown_state"]),
+        budget_50=shares[50],
+        budget_80=shares[80],
+        budget_100=shares[100],
     )
     # The night has told of what is held; a collection speaks when it ends the run, or when there is something to look after.
     nothing_new = night.options.collect_only and counts.pending and not alert.news
@@ -133,6 +139,8 @@ def raise_alert(night: Night, counts: RunCounts, unanchored: int) -> None:
         send_alert(alert, WebhookOptions(url=night.job.alerts.webhook))
     except EndpointError as error:
         LOGGER.warning("%s", error)
+    else:
+        enter_told(night, untold)
 
 
 def compact_ledger(night: Night) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import flows.prefect_settings  # isort: skip  # noqa: F401 - before Prefect reads its environment
 import logging
 from dataclasses import replace
+from datetime import UTC, datetime
 
 from prefect import flow
 
@@ -21,7 +22,9 @@ from flows.nightly import run_night
 from flows.progress import Progress
 from flows.report import NightReport
 from sinks.errors import AlreadyRunningError
+from sinks.ledger.files import head
 from sinks.ledger.queries import job_runs, open_intents
+from sinks.reconcile import WATCH, runs_with_foreign_jobs
 
 LOGGER = logging.getLogger("waybill")
 
@@ -29,9 +32,10 @@ LOGGER = logging.getLogger("waybill")
 def collect_job(options: NightOptions, *, progress: Progress | None = None) -> list[NightReport]:
     """Look at every run of the job with hand-overs out or records that wait; one report each, oldest first. Empty when there is none."""
     job = load_job(options.path, out=options.out_path)
-    if not (job.ledger.path / "segments").exists():
+    if not head(job.ledger.path):
         return []
     waiting = {intent.run_id for intent in open_intents(job.ledger.path)} | {waiting_run(job.ledger.path, job.name)}
+    waiting |= runs_with_foreign_jobs(job.ledger.path, datetime.now(UTC) - WATCH)
     return [
         run_night(replace(options, run_id=run.run_id, date=run.logical_date, collect_only=True), progress=progress)
         for run in job_runs(job.ledger.path, job.name)

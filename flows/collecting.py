@@ -11,19 +11,22 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
-from flows.fallback import DEADLINE, give_way, take_up_waiting
+from flows.escalating import escalates, weigh
+from flows.fallback import DEADLINE, give_way, take_up_waiting, would_hold
 from flows.night import Night
 from flows.progress import engine_line
 from flows.rescanning import result_classes
+from policies.assign import LOW_CONFIDENCE
 from policies.model import Lane
 from sinks.errors import EndpointError, WrongAccountError
-from sinks.ingest import CompletedRow, ResultPlace, ingest
+from sinks.ingest import CompletedRow, Doubts, ResultPlace, ingest
 from sinks.lanes import Lane as LaneEngine
 from sinks.lanes.inventory import has_inventory
-from sinks.ledger.queries import OpenIntent, open_intents, run_counts
+from sinks.ledger.queries import OpenIntent, open_intents
 from sinks.ledger.sources import SourceName, lookup
 from sinks.parquet import ResultRow, Status, root_name, write_results
 from sinks.reconcile import is_remote
+from sinks.shard import LaneResult
 
 LOGGER = logging.getLogger("waybill")
 FASTEST_POLL_S = 0.5
@@ -34,7 +37,7 @@ LOCAL_POLL_S = 5.0
 
 def collect_finished(night: Night) -> None:
     """Take in every job of this run that has ended; what it has no answer for is counted as lost."""
-    intents = open_intents(night.ledger, night.run_id)
+    intents = night.open_now()
     running = _under_way(night, intents)
     for intent in intents:
         if intent.provider_job_id not in running or overdue(night, intent):
@@ -77,6 +80,9 @@ def collect(night: Night, intent: OpenIntent) -> bool:
         spool=night.job.spool,
         price=night.prices.of(endpoint, intent.at.astimezone(UTC).date()),
         code=DEADLINE if late else None,
+        held_as=would_hold(night, endpoint, DEADLINE, intent.record_ids) if late else {},
+        hold_unshown=night.job.on_ambiguous == "hold",
+        weigh=partial(_weighed, night, intent) if escalates(night, endpoint) else None,
     )
     try:
         report = take_in(now=datetime.now(UTC))
@@ -90,13 +96,23 @@ def collect(night: Night, intent: OpenIntent) -> bool:
         return False  # not reachable now: the job stays open and is asked again
     if not report.status.known:
         night.odd["unknown_state"].add(intent.intent_id)
-    night.lost += len(report.repairs)
-    if late and report.missing:
+    if night.load is not None:
+        night.load.saw(intent, ended=report.ended)
+    night.lost += len(report.repairs) + len(report.escalated)
+    if late and (report.missing or report.held):
         night.odd[DEADLINE].add(intent.intent_id)
-        give_way(night, endpoint, DEADLINE, report.missing)
+        give_way(night, endpoint, DEADLINE, report.missing, held=report.held)
     else:
         night.lost += len(report.missing)
     return report.ended
+
+
+def _weighed(night: Night, intent: OpenIntent, results: Mapping[str, LaneResult]) -> Doubts:
+    """What becomes of doubted answers. A collection that was killed may have written what is given back now."""
+    doubts = weigh(night, results)
+    if doubts.escalated:
+        _drop_strays(night, intent.intent_id, set())
+    return doubts
 
 
 def _stopped(lane: LaneEngine, provider_job_id: str) -> bool:
@@ -155,6 +171,7 @@ def _result_row(night: Night, row: CompletedRow, data_classes: tuple[str, ...], 
         tokens_out=result.tokens_out,
         cost_usd=result.cost_usd,
         finish_reason=result.finish_reason,
+        error_code=LOW_CONFIDENCE if row.doubtful else None,
         confidence=result.confidence,
         weights_digest=result.weights_digest,
         lora_digest=result.lora_digest,
@@ -171,10 +188,10 @@ def wait_for_results(night: Night) -> bool:
         night.refresh()
         if night.lost or (night.options.collect_only and take_up_waiting(night)):
             return True
-        waiting = [intent for intent in open_intents(night.ledger, night.run_id) if intent.provider_job_id is not None]
+        waiting = [intent for intent in night.open_now() if intent.provider_job_id is not None]
         if not waiting or not night.waits or all(overdue(night, intent) for intent in waiting):
             return False
-        pending = run_counts(night.ledger, night.run_id).pending
+        pending = len(night.states) - night.states.count("completed", "held", "ambiguous", "failed")
         night.progress.stage(f"waiting for {pending} results{_engines(night)}")
         with night.timed("inference"):
             time.sleep(poll_s * random.uniform(*JITTER))  # noqa: S311 - so that many jobs do not ask in step

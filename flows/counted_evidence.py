@@ -10,7 +10,7 @@ from sinks.ledger.entry import EvidenceCount
 
 def evidence_counts(evidence: Evidence) -> tuple[EvidenceCount, ...]:
     """Evidence in numbers: entities, topics, markers, declared and judged classes, failures, without offsets or text."""
-    counts = Counter((finding.entity, finding.detector) for finding in evidence.findings)
+    counts = Counter((finding.entity, finding.detector) for finding in evidence.findings) if evidence.findings else {}
     best: dict[tuple[str, str], float] = {}
     for finding in evidence.findings:
         key = (finding.entity, finding.detector)

@@ -3,6 +3,7 @@
     FlowError
     ├── JobError            the job file, or a table that it names, cannot be used: nothing was handed over
     ├── RenderError         the prompt template cannot be used
+    ├── RouterError         a router or a calibration cannot be made from what is there; nothing was written
     ├── ReviewError         a sample cannot be drawn, or a file with verdicts cannot be entered: nothing was written
     ├── SpoolError          what is read from an object store cannot be kept in the spool meanwhile
     ├── ScheduleError       a scheduled run was refused before it began
@@ -27,6 +28,10 @@ class JobError(FlowError):
 
 class RenderError(FlowError):
     """The prompt template cannot be read, or uses a record in another way than by putting it in as it is."""
+
+
+class RouterError(FlowError):
+    """A router cannot be trained or judged, or a threshold cannot be calibrated, from these outcomes. Nothing was written."""
 
 
 class ReviewError(FlowError):

@@ -1,4 +1,4 @@
-"""When an endpoint does not take records: the job says whether they go to the other lane, wait, or are held.
+"""When an endpoint does not take records: another one of its lane takes over, else the job says: the other lane, wait, or hold.
 
 - An endpoint that failed is closed for the rest of the night, so that nothing more is sent into a wall. The next start tries it again.
 - Going elsewhere is an assignment within the decision, with a clearance of its own, through the gate (invariant 3). A restricted record has
@@ -11,18 +11,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-from flows.night import MAX_ATTEMPTS, Night
-from policies.assign import assign
-from policies.model import Assignment, Decision, Endpoint, Lane
-from sinks.handover import THROTTLED, UNUSABLE
+from flows.night import Night
+from policies.model import Endpoint, Lane
+from sinks.handover import SERVER_ERROR, THROTTLED, UNUSABLE
 from sinks.lanes.bedrock_settings import CODES
 from sinks.ledger.entry import Entry, Event
-from sinks.ledger.queries import job_runs, run_state
+from sinks.ledger.escalations import ESCALATED
+from sinks.ledger.queries import RecordStates, job_runs, run_state
+from sinks.ledger.repairs import REPAIR
 from sinks.ledger.segments import Ledger
 
 CONTRADICTIONS = CODES
@@ -72,67 +73,65 @@ def close(night: Night, endpoint: Endpoint, code: str) -> Closed | None:
 
     An account that contradicts the registry is refused, whatever the job says of failures: its records are held.
     """
+    closed = _failure(night, endpoint, code)
+    return None if closed is None else night.closed.setdefault(endpoint.name, closed)
+
+
+def _failure(night: Night, endpoint: Endpoint, code: str) -> Closed | None:
     if night.keep is not None:  # a second look has nowhere else to go: what is not answered stays inside
         return None
     if endpoint.lane is Lane.CLOUD and code in CONTRADICTIONS:
-        closed = Closed(failure=code, way="hold")
-    elif endpoint.lane is Lane.CLOUD and code in CLOUD_FAILURES:
-        closed = Closed(failure=CLOUD_FAILURES[code], way=night.job.on_cloud_failure)
-    elif endpoint.lane is Lane.LOCAL and (code in LOCAL_FAILURES or code.startswith("http_5")):
-        closed = Closed(failure=LOCAL_DOWN, way=night.job.on_local_failure)
-    else:
-        return None
-    return night.closed.setdefault(endpoint.name, closed)
+        return Closed(failure=code, way="hold")
+    if endpoint.lane is Lane.CLOUD and (code in CLOUD_FAILURES or code.startswith(SERVER_ERROR)):
+        return Closed(failure=CLOUD_FAILURES.get(code, "cloud_unreachable"), way=night.job.on_cloud_failure)
+    if endpoint.lane is Lane.LOCAL and (code in LOCAL_FAILURES or code.startswith(SERVER_ERROR)):
+        return Closed(failure=LOCAL_DOWN, way=night.job.on_local_failure)
+    return None
 
 
-def give_way(night: Night, endpoint: Endpoint, code: str, record_ids: Sequence[str]) -> bool:
+def would_hold(night: Night, endpoint: Endpoint, code: str, record_ids: Sequence[str]) -> dict[str, str]:
+    """Which of these records `give_way` would hold, and why, if the endpoint failed with this code. Nothing is changed.
+
+    So that they can be held in the commit that says that their job has ended: between two commits there is room for a kill, and after it
+    for sending them again.
+    """
+    closed = night.closed.get(endpoint.name) or _failure(night, endpoint, code)
+    if closed is None or closed.moves or takes_over(night, endpoint, closed):
+        return {}
+    return {record_id: closed.reason for record_id in record_ids if record_id not in night.escalated}
+
+
+def give_way(night: Night, endpoint: Endpoint, code: str, record_ids: Sequence[str], *, held: int = 0) -> bool:
     """What becomes of records that an endpoint did not take; False where that is not for the job to say.
 
-    Either they go the whole way again, and are then assigned elsewhere, or they are held.
+    Either they go the whole way again, and are then assigned elsewhere, or they are held. held: so many were, already.
     """
     closed = close(night, endpoint, code)
     if closed is None:
         return False
-    if closed.moves:
-        night.lost += len(record_ids)
+    night.failures[closed.failure] += held
+    moves = closed.moves or takes_over(night, endpoint, closed)
+    # An escalated record has an answer to go back to: it is asked inside again.
+    staying = [] if moves else [record_id for record_id in record_ids if record_id not in night.escalated]
+    night.lost += len(record_ids) - len(staying)
+    if not staying:
         return True
-    night.failures[closed.failure] += len(record_ids)
+    night.failures[closed.failure] += len(staying)
     now = datetime.now(UTC)
     night.ledger.commit(
         [
             Entry(event=Event.HELD, at=now, run_id=night.run_id, record_id=record_id, endpoint=endpoint.name, reason=closed.reason)
-            for record_id in record_ids
+            for record_id in staying
         ]
     )
     return True
 
 
-def choose(night: Night, decision: Decision, among: Sequence[Endpoint]) -> Assignment:
-    """The assignment; for one at a closed endpoint, what the job wants instead: the other lane (`fallback_…`), or none, and why."""
-    wanted = assign(decision, among, strategy=night.job.lanes.strategy, today=night.today)
-    closed = night.closed.get(wanted.endpoint.name) if wanted.endpoint is not None else None
-    if closed is None or wanted.endpoint is None:
-        return wanted
-    night.failures[closed.failure] += 1
-    if closed.moves:
-        others = [one for one in among if one.lane is not wanted.endpoint.lane and one.name not in night.closed]
-        elsewhere = assign(decision, others, strategy=night.job.lanes.strategy, today=night.today)
-        if elsewhere.endpoint is not None:
-            return replace(elsewhere, reason=f"fallback_{closed.failure}")
-    return replace(wanted, endpoint=None, reason=closed.reason)
-
-
-def endure(night: Night, decision: Decision, among: Sequence[Endpoint]) -> tuple[Assignment, bool]:
-    """As `choose`, and whether the endpoint lost this record too often. One that only ever says that it is down counts as down."""
-    assignment = choose(night, decision, among)
-    state, endpoint = night.states.get(decision.record_id), assignment.endpoint
-    if state is None or endpoint is None or state.endpoint != endpoint.name or not night.was_lost(decision.record_id):
-        return assignment, False
-    if night.attempt(decision.record_id) <= MAX_ATTEMPTS:
-        return assignment, False
-    if close(night, endpoint, state.reason or "") is None:
-        return assignment, True
-    return choose(night, decision, among), False
+def takes_over(night: Night, endpoint: Endpoint, closed: Closed) -> bool:
+    """Whether another endpoint of the lane stands in for a closed one. Not for one whose account contradicts the registry."""
+    return closed.failure not in CONTRADICTIONS and any(
+        one.lane is endpoint.lane and one.name not in {*night.closed, endpoint.name} for one in night.endpoints
+    )
 
 
 def take_up_waiting(night: Night) -> int:
@@ -166,11 +165,17 @@ def waits(reason: str | None) -> bool:
 
 
 def waiting_run(ledger: Ledger | Path, job: str) -> str | None:
-    """The latest run of a job, if records wait in it."""
+    """The latest run of a job, if records wait in it, or were given back to be asked again and then nobody went on."""
     runs = job_runs(ledger, job)
-    if not runs or not any(waits(state.reason) for state in run_state(ledger, runs[-1].run_id).among("held")):
+    if not runs:
         return None
-    return runs[-1].run_id
+    states = run_state(ledger, runs[-1].run_id)
+    return runs[-1].run_id if given_back(states) or any(waits(state.reason) for state in states.among("held")) else None
+
+
+def given_back(states: RecordStates) -> int:
+    """How many records an answer was taken in for that is asked for again, by a repair or in the cloud."""
+    return sum(state.reason in {REPAIR, ESCALATED} for state in states.among("released"))
 
 
 def _is_latest(night: Night) -> bool:

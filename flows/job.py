@@ -24,18 +24,20 @@ from flows.job_parts import (
     Alerts,
     BudgetLimits,
     Engine,
-    Lanes,
     LedgerPaths,
     SecondLook,
     Source,
     Strict,
     Task,
+    budget_table,
     cron_fields,
     ledger_folder,
+    repair_count,
     time_zone,
     unix_group,
 )
 from flows.job_paths import AnyPath, ExistingPath
+from flows.lane_keys import Lanes, lanes_mistake
 from flows.marked_yaml import MarkedYaml, read_yaml
 from flows.object_stores import open_store
 from flows.retention import Hold, Retention
@@ -67,13 +69,14 @@ class Job(Strict):
     on_ambiguous: Literal["resubmit", "hold"] = "resubmit"
     on_cloud_failure: Literal["local", "wait", "hold"] = "wait"
     on_local_failure: Literal["cloud", "wait"] = "wait"
-    repair: Literal[0, 1] = 0
-    budget_usd: BudgetLimits | None = None
-    on_budget: Literal["local", "hold"] = "hold"
+    repair: Annotated[Literal[0, 1], BeforeValidator(repair_count)] = 0
+    budget_usd: Annotated[BudgetLimits | None, BeforeValidator(budget_table)] = None
+    on_budget: Literal["local", "hold", "stop"] = "hold"
     group: Annotated[str, AfterValidator(unix_group)] | None = None
     alerts: Alerts = Alerts()  # type: ignore[call-arg]  # as lanes
     retention: Retention = Retention()
     legal_hold: Annotated[tuple[Hold, ...], Field(strict=False)] = ()
+    cost_centre: str | None = Field(None, pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._/-]{0,63}$")
     unsafe_emulator: bool = False
     reprocess: bool = False
     limit: int | None = Field(None, ge=1)
@@ -94,7 +97,7 @@ class Job(Strict):
     @property
     def budget(self) -> Budget:
         """What the job may spend."""
-        return Budget(night=self.budget_usd.night, month=self.budget_usd.month) if self.budget_usd else Budget()
+        return self.budget_usd.budget if self.budget_usd else Budget()
 
     @property
     def policy_path(self) -> Path:
@@ -160,6 +163,13 @@ def _check_together(job: Job, marked: MarkedYaml) -> None:
             ("engine", "cache_salt"),
             f"expected one of the columns in source.metadata ({', '.join(job.source.metadata) or 'none'}), found {job.engine.cache_salt!r}",
         )
+    for name in job.budget.endpoints:
+        if name not in (job.lanes.cloud or ()):
+            among = ", ".join(job.lanes.cloud or ()) or "none"
+            raise_at(marked, ("budget_usd", "endpoints", name), f"expected an endpoint of lanes.cloud ({among}), found {name!r}")
+    misplaced = lanes_mistake(job.lanes)
+    if misplaced is not None:
+        raise_at(marked, *misplaced)
     if job.second_look is not None and job.lanes.cloud is None:
         raise_at(marked, ("second_look",), "expected a job with a cloud lane, because that is what the look is before; remove the key")
     mistake = schema_mistake(job.task.output_schema) if job.task.output_schema is not None else None

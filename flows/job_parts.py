@@ -25,6 +25,7 @@ from flows.bucket_files import BucketFiles
 from flows.job_paths import AnyPath, ExistingPath, absolute, existing
 from flows.object_stores import AnchorPlaces, SourceAccess, source_path
 from flows.task_schema import read_schema
+from policies.budget import Budget, Limits
 from policies.model import CLASS_NAME
 from sinks.request import TaskKind
 
@@ -81,6 +82,13 @@ def _schema(value: object, info: ValidationInfo) -> object:
 def ledger_folder(value: object) -> object:
     """A path alone stands for a mapping with nothing else."""
     return {"path": value} if isinstance(value, str) else value
+
+
+def repair_count(value: object) -> object:
+    """A number, as it is written: `true` is 1 to Python, and says no number of times."""
+    if isinstance(value, bool):
+        raise ValueError("expected 0 or 1, the number of times that a broken answer is asked for again")  # noqa: TRY004 - pydantic's way
+    return value
 
 
 Dollars = Annotated[Decimal, BeforeValidator(_dollars), Field(ge=0, le=1_000_000_000, strict=False, allow_inf_nan=False)]
@@ -163,14 +171,6 @@ class Task(Strict):
     seed: int = Field(0, ge=0)
 
 
-class Lanes(Strict):
-    """Endpoint names of the registry, and which lane to prefer where both are permitted. No cloud endpoint: everything stays inside."""
-
-    local: str = Field("extractive", min_length=1)
-    cloud: str | None = Field("emulator", min_length=1)
-    strategy: Literal["cloud_first", "local_first"] = "cloud_first"
-
-
 class Engine(Strict):
     """The offline engine: interpreter of its environment, model folder, LoRA adapter folder, isolation from the network.
 
@@ -203,17 +203,44 @@ class SecondLook(Strict):
         return self
 
 
-class BudgetLimits(Strict):
-    """US dollars that the job may spend at providers: for one logical date, and for one calendar month (UTC)."""
+def budget_table(value: object) -> object:
+    """Money is always of a period: a number alone says neither night nor month."""
+    if not isinstance(value, int | float | str) or isinstance(value, bool):
+        return value
+    raise ValueError(f"expected what the dollars are for: write budget_usd: {{night: {value}}}, or {{month: {value}}}, or both")
+
+
+class EndpointLimits(Strict):
+    """US dollars that the job may spend at one provider's endpoint: for one logical date, and for one calendar month (UTC)."""
 
     night: Dollars | None = None
     month: Dollars | None = None
 
     @model_validator(mode="after")
-    def _one_of_them(self) -> BudgetLimits:
+    def _one_of_them(self) -> EndpointLimits:
         if self.night is None and self.month is None:
             raise ValueError("expected night, month, or both")
         return self
+
+
+class BudgetLimits(Strict):
+    """US dollars that the job may spend at providers: for one logical date, for one calendar month (UTC), and at single endpoints."""
+
+    night: Dollars | None = None
+    month: Dollars | None = None
+    endpoints: dict[str, EndpointLimits] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> BudgetLimits:
+        if self.night is None and self.month is None and not self.endpoints:
+            raise ValueError("expected night, month, endpoints, or several of them")
+        return self
+
+    @property
+    def budget(self) -> Budget:
+        """As the rules take it."""
+        endpoints = {name: Limits(night=one.night, month=one.month) for name, one in self.endpoints.items()}
+        return Budget(night=self.night, month=self.month, endpoints=endpoints)
 
 
 class LedgerPaths(Strict):

@@ -23,6 +23,7 @@ from sinks.errors import EndpointError
 from sinks.lanes import Sought
 from sinks.lanes.inventory import FOREIGN, InventoryLane, ListedJob
 from sinks.ledger.entry import Entry, Event
+from sinks.ledger.files import head
 from sinks.ledger.lock import one_runner
 from sinks.ledger.queries import OpenIntent, job_runs, jobs_of_others, open_intents
 from sinks.ledger.segments import Ledger
@@ -205,7 +206,7 @@ class _Desk:
 def _at_desk(job: Job, name: str, person: Person) -> Iterator[_Desk]:
     """Take the job's lock, find the one open hand-over of that name, and open its provider."""
     check_reason(person.reason, person.actor)
-    if not (job.ledger.path / "segments").exists():
+    if not head(job.ledger.path):
         raise RequestRefusedError(f"{job.ledger.path}: no ledger here yet; nothing was handed over")
     with one_runner(job.ledger.path, job.name):
         ledger = Ledger.open(job.ledger.path, keys=job.ledger_keys)

@@ -18,11 +18,13 @@ from typing import Any
 from flows.errors import JobError, ScheduleError
 from flows.job import Job
 from flows.secret_values import secret_of
+from flows.strategy_checks import check_strategy
 from policies.load import DEFAULT_REGISTRY
 from policies.model import Endpoint, Lane
 from sinks.errors import EndpointError
 from sinks.lanes import Lane as LaneEngine
 from sinks.packing import ShardLimits
+from sinks.unshown import results_after
 
 EMULATOR = "emulator"
 EMULATOR_KEY = "emulator"
@@ -33,20 +35,23 @@ LOGGER = logging.getLogger("waybill")
 
 
 def choose_endpoints(job: Job, registry: Mapping[str, Endpoint], *, scheduled: bool, isolation: str = "none") -> list[Endpoint]:
-    """The endpoints the job names, each in the lane it is named for; isolation is what the policy demands of engines inside.
+    """The endpoints the job names, each in the lane it is named for, in the job's order; those inside first.
 
+    isolation: what the policy demands of engines inside.
     Raises JobError, or ScheduleError for a scheduled emulator.
     """
-    local = _inside(job, registry, job.lanes.local, "lanes.local", isolation)
-    cloud = _named(job, registry, job.lanes.cloud, Lane.CLOUD, "lanes.cloud") if job.lanes.cloud else None
-    if cloud is not None and cloud.provider == EMULATOR and scheduled:
+    local = [_inside(job, registry, name, "lanes.local", isolation) for name in job.lanes.local]
+    cloud = [_named(job, registry, name, Lane.CLOUD, "lanes.cloud") for name in job.lanes.cloud or ()]
+    check_strategy(job, local)
+    emulated = [endpoint.name for endpoint in cloud if endpoint.provider == EMULATOR]
+    if emulated and scheduled:
         if not job.unsafe_emulator:
             raise ScheduleError(
-                f"{job.file}: lanes.cloud: {cloud.name} is the bundled emulator; name a real endpoint, "
+                f"{job.file}: lanes.cloud: {emulated[0]} is the bundled emulator; name a real endpoint, "
                 "or for a trial set unsafe_emulator: true"
             )
         LOGGER.warning("unsafe_emulator: the cloud lane of job %s is the bundled emulator", job.name)
-    return [local, cloud] if cloud is not None else [local]
+    return [*local, *cloud]
 
 
 def look_endpoint(job: Job, registry: Mapping[str, Endpoint], *, isolation: str = "none") -> Endpoint | None:
@@ -119,13 +124,22 @@ def start_endpoints(job: Job, endpoints: Sequence[Endpoint], stack: ExitStack) -
         if endpoint.provider == EMULATOR and not endpoint.base_url:
             running = stack.enter_context(
                 start_emulator(
-                    job.emulator_state, faults=_faults(endpoint, job), delay_s=_delay_s(endpoint, job), options=_emulated_account(endpoint)
+                    emulator_state(endpoint, job),
+                    faults=_faults(endpoint, job),
+                    delay_s=_delay_s(endpoint, job),
+                    options=_emulated_account(endpoint),
                 )
             )
             started.append(replace(endpoint, base_url=running.url_of(endpoint.engine)))
         else:
             started.append(endpoint)
     return started
+
+
+def emulator_state(endpoint: Endpoint, job: Job) -> Path:
+    """Where the stand-in for an endpoint keeps what it received: each has a folder of its own, the first in its lane that of the job."""
+    others = {*job.lanes.local[1:], *(job.lanes.cloud or ())[1:]}
+    return job.emulator_state.with_name(f"{job.name}@{endpoint.name}") if endpoint.name in others else job.emulator_state
 
 
 def _emulated_account(endpoint: Endpoint) -> list[str]:
@@ -231,6 +245,7 @@ def _no_engine(endpoint: Endpoint, job: Job) -> JobError:
 def _check_settings(endpoint: Endpoint) -> None:
     try:
         ShardLimits.of(endpoint)
+        results_after(endpoint)
         if endpoint.engine == "vllm_offline":
             from sinks.lanes.vllm_settings import check_settings  # noqa: PLC0415 - only the engines in use are imported
 

@@ -75,6 +75,9 @@ def begun_look(night: Night) -> Night:
             lost=0,
             unchanged=0,
             closed={},
+            escalated={},
+            score=None,
+            load=None,
         )
     return night.look
 

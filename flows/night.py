@@ -1,8 +1,6 @@
-"""What a night works with: opened once from the job file, closed when the night is over.
+"""What a night works with, and what it knows of its records. `flows/opening.py` makes one.
 
-- One runner per ledger and job: the second leaves before it reads anything (invariant 6).
-- State is what the ledger says. `states` is a copy from the night's start; nothing is decided on it that the gate does not check again.
-- The template's constants are scanned like a document, once: a secret in a prompt is as gone as one in a record (invariant 2).
+State is what the ledger says. `states` is a copy from the night's start; nothing is decided on it that the gate does not check again.
 """
 
 from __future__ import annotations
@@ -10,42 +8,35 @@ from __future__ import annotations
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from detectors import load
 from detectors.detector import DetectorSet
 from detectors.document import Document, Evidence
-from flows.anchoring import check_anchors
-from flows.job import Job, load_job
-from flows.lanes import EMULATOR, build_lane, check_usable, choose_endpoints, look_endpoint, start_endpoints
-from flows.look_question import check_look
-from flows.night_checks import check_policy, check_template
+from flows.job import Job
+from flows.lanes import EMULATOR
 from flows.progress import Progress, SilentProgress
-from flows.render import load_prompt
-from flows.runs import begin_run, choose_run, logical_date, out_elsewhere, register_policy, template_of
-from flows.scanner import Scanner, scanner_of
-from flows.sources import check_duplicates
-from flows.templates import keep_template
-from flows.tokenizers import load_tokenizers
+from flows.scanner import Scanner
+from flows.scoring import Score
+from flows.workload import Workload
 from policies.budget import Committed
 from policies.model import Endpoint
 from policies.policy import Policy
 from policies.prices import Prices
-from policies.registry import load_rulebook, rulebook_hash
+from policies.registry import rulebook_hash
 from sinks.ingest import CompletedRow, ResultPlace
 from sinks.lanes import Lane as LaneEngine
-from sinks.ledger.completions import Completed, completed_before
-from sinks.ledger.erasure import finish_forgetting
+from sinks.ledger.completions import Completed
+from sinks.ledger.escalations import ESCALATED, escalated
 from sinks.ledger.keys import Keys
-from sinks.ledger.lock import one_runner
 from sinks.ledger.overrides import OverrideBook
-from sinks.ledger.queries import RecordStates, run_state
+from sinks.ledger.queries import OpenIntent, RecordStates, open_intents_of, run_state
 from sinks.ledger.repairs import REPAIR, repaired
 from sinks.ledger.segments import Ledger
+from sinks.moulds import Moulds
 from sinks.request import Prompt
 from sinks.tokens import CountTokens
 
@@ -58,6 +49,9 @@ MAX_ATTEMPTS = 5
 
 SETTLED = frozenset({"completed", "failed", "held"})
 IN_FLIGHT = frozenset({"submitting", "submitted", "ambiguous"})
+
+AsOf = tuple[str, int]
+"""What was read of the ledger, and when: the run, and the head before it was read."""
 
 ShardGroup = tuple[str, int, bool]
 """What goes into one request file: endpoint, attempt, and whether it is a repair."""
@@ -97,12 +91,14 @@ class NightOptions:
 class Night:
     """An open night. Only `states`, `stages`, `committed`, `short`, `closed`, `look` and the counters change while it lasts.
 
-    committed: what the job is committed to pay, as of the last look into the ledger, and for what was cleared since.
+    committed: what the job is committed to pay, as of the last look into the ledger, and for what was cleared since. stopped: nothing more
+    goes to a provider tonight (`on_budget: stop`). spent_out: limits that a record did not fit into, by endpoint or "" and period.
     short: by endpoint and attempt, cleared records that are too few for a job of their provider, so far.
     closed: endpoints that failed tonight (`flows/fallback.py`); failures: how many records they did not take, by failure; throttled: those
     that were waited for once. taken_up: records that waited and were released by this start. repairs: records that are asked once more,
-    with the template's repair instruction. odd: hand-overs that a person should look at, by what is odd.
-    keep: where results go, if not into files (`flows.collecting.write_rows`). look: the night of the second look, once it has begun.
+    with the template's repair instruction; escalated: in the cloud, and the confidence of their answer from inside. escalate_below: see
+    `flows/escalating.py`. score: how complex a record is. load: the work inside. odd: hand-overs that a person should look at, by what is
+    odd. keep: where results go, if not into files (`flows.collecting.write_rows`). look: the night of the second look, once it has begun.
     """
 
     options: NightOptions
@@ -124,12 +120,18 @@ class Night:
     overrides: OverrideBook
     tokenizers: Mapping[str, CountTokens] = field(default_factory=dict)
     committed: Committed = field(default_factory=Committed)
+    stopped: bool = False
+    spent_out: set[tuple[str, str]] = field(default_factory=set)
     short: dict[ShardGroup, list[Cleared]] = field(default_factory=dict)
     closed: dict[str, Closed] = field(default_factory=dict)
     failures: Counter[str] = field(default_factory=Counter)
     throttled: set[str] = field(default_factory=set)
     taken_up: set[str] = field(default_factory=set)
     repairs: frozenset[str] = frozenset()
+    escalated: Mapping[str, float | None] = field(default_factory=dict)
+    escalate_below: float = 0.0
+    score: Score | None = None
+    load: Workload | None = None
     odd: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     progress: Progress = field(default_factory=SilentProgress)
     started: float = field(default_factory=time.monotonic)
@@ -139,6 +141,9 @@ class Night:
     lost: int = 0  # hand-overs or rows that a provider has nothing for, since the documents were last read
     keep: Callable[[Night, Sequence[CompletedRow]], Mapping[str, ResultPlace]] | None = None
     look: Night | None = None
+    open: tuple[AsOf | None, Sequence[OpenIntent]] = (None, ())
+    states_as_of: AsOf | None = None
+    moulds: dict[str, Moulds] = field(default_factory=dict)
 
     @property
     def today(self) -> date:
@@ -159,6 +164,21 @@ class Night:
         """The engine behind an endpoint."""
         return self.lanes[endpoint.name]
 
+    def open_now(self) -> Sequence[OpenIntent]:
+        """The run's open hand-overs. A night that waits asks for them again and again: the ledger is read when it has grown."""
+        as_of = self.run_id, self.ledger.head()
+        if as_of != self.open[0]:
+            self.refresh()
+            self.open = as_of, open_intents_of(self.ledger, self.run_id, self.states)
+        return self.open[1]
+
+    def moulds_of(self, endpoint: Endpoint, prompt: Prompt) -> Moulds:
+        """The wire form of records at an endpoint: the one of the last record, where nothing of it has changed since."""
+        known = self.moulds.get(endpoint.name)
+        if known is None or known.endpoint is not endpoint or known.prompt != prompt or known.lane is not self.lane(endpoint):
+            known = self.moulds[endpoint.name] = Moulds(self.lane(endpoint), prompt, endpoint)
+        return known
+
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
         """Count the seconds of a stage; what is not counted here is overhead."""
@@ -174,9 +194,13 @@ class Night:
             return list(self.scanner.scan(documents))
 
     def refresh(self) -> None:
-        """Read the run's state from the ledger again."""
-        self.states = run_state(self.ledger, self.run_id)
+        """Read the run's state from the ledger again, if anything was committed since."""
+        as_of = self.run_id, self.ledger.head()
+        if as_of == self.states_as_of:
+            return
+        self.states, self.states_as_of = run_state(self.ledger, self.run_id), as_of
         self.repairs = repaired(self.ledger, self.run_id) if self.prompt.repair else frozenset()
+        self.escalated = escalated_in(self.job, self.ledger, self.run_id)
 
     def unfinished(self, documents: Sequence[Document]) -> list[Document]:
         """The documents that still need work, each with its whole family, because a family is decided together."""
@@ -215,84 +239,10 @@ class Night:
     def was_lost(self, record_id: str) -> bool:
         """Whether a provider's job ended without an answer for this record."""
         state = self.states.get(record_id)
-        return state is not None and state.state == "released" and state.reason not in {"retry", REPAIR} and state.intent_id is not None
+        asked_again = {"retry", REPAIR, ESCALATED}
+        return state is not None and state.state == "released" and state.reason not in asked_again and state.intent_id is not None
 
 
-_OPEN: dict[NightOptions, Night] = {}
-
-
-def opened(options: NightOptions) -> Night:
-    """The night that is open in this process under these options."""
-    return _OPEN[options]
-
-
-@contextmanager
-def open_night(options: NightOptions, progress: Progress | None = None) -> Iterator[Night]:
-    """Open everything, in the order in which it is cheapest to find out that something is wrong."""
-    job = load_job(options.path, out=options.out_path)
-    progress = progress or SilentProgress()
-    with ExitStack() as stack:
-        rules = load_rulebook(job.policy_path, job.registry, job.prices)
-        policy, registry = rules.policy, rules.registry
-        prompt = load_prompt(job)
-        endpoints = choose_endpoints(job, registry, scheduled=options.scheduled, isolation=policy.isolation)
-        looking = look_endpoint(job, registry, isolation=policy.isolation)
-        for endpoint in [*endpoints, *([looking] if looking else [])]:
-            check_usable(endpoint, job)
-        tokenizers = load_tokenizers(endpoints, job)
-        day = logical_date(options.date)
-        progress.stage("loading detectors")
-        detectors = load(ner=policy.ner, participants=policy.participants)
-        check_policy(policy, endpoints, detectors, rules.prices)
-        check_look(job, policy)
-        scanner = stack.enter_context(scanner_of(policy, detectors, options.scan_processes or job.scan_processes))
-        if not options.collect_only:
-            scanner.start()  # it loads while everything else is opened
-        check_template(prompt, policy, scanner, job, endpoints)
-        check_duplicates(job)
-        check_anchors(job)  # before the ledger is opened, which would begin a new one where the old one is gone
-        ledger = Ledger.open(job.ledger.path, keys=job.ledger_keys)
-        # A scheduled night and a collection begin in the same second every quarter of an hour: the night waits its turn.
-        stack.enter_context(one_runner(job.ledger.path, job.name, wait=options.scheduled and not options.collect_only))
-        run_id = options.run_id or choose_run(
-            ledger, job, logical_date=day, template_hash=prompt.hash, reprocess=options.reprocess or job.reprocess
-        )
-        begun_with = template_of(ledger, run_id, prompt)
-        if begun_with != prompt:
-            prompt = begun_with
-            check_template(prompt, policy, scanner, job, endpoints)
-        keep_template(ledger.path, prompt)
-        finish_forgetting(ledger)
-        register_policy(ledger, policy)
-        if not options.collect_only:
-            begin_run(ledger, job.name, run_id, policy=policy, template_hash=prompt.hash, detectors_hash=detectors.hash, logical_date=day)
-        endpoints = start_endpoints(job, endpoints, stack)
-        used = {endpoint.name: endpoint for endpoint in [*endpoints, *([looking] if looking else [])]}
-        stages = {"detection": 0.0, "inference": 0.0}
-        salt = ledger.keys.hmac("cache_salt", job.name.encode())
-        night = Night(
-            options=options,
-            job=job,
-            run_id=run_id,
-            keys=ledger.keys,
-            ledger=ledger,
-            policy=policy,
-            registry={**registry, **used},
-            prices=rules.prices,
-            endpoints=endpoints,
-            prompt=prompt,
-            detectors=detectors,
-            scanner=scanner,
-            lanes={name: build_lane(endpoint, job, stages, stack, salt=salt) for name, endpoint in used.items()},
-            states=run_state(ledger, run_id),
-            repairs=repaired(ledger, run_id) if prompt.repair else frozenset(),
-            before=completed_before(ledger, job.name, run_id=run_id),
-            out=out_elsewhere(ledger, job, run_id=run_id),
-            overrides=OverrideBook(ledger),
-            tokenizers=tokenizers,
-            progress=progress,
-            stages=stages,
-        )
-        _OPEN[options] = night
-        stack.callback(_OPEN.pop, options, None)
-        yield night
+def escalated_in(job: Job, ledger: Ledger, run_id: str) -> Mapping[str, float | None]:
+    """The records that a run has given back to be asked in the cloud, with the confidence of their answer from inside."""
+    return escalated(ledger, run_id) if job.lanes.strategy == "waterfall" else {}

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from prefect import flow, runtime, task
 from prefect.cache_policies import NO_CACHE
 
+from flows.assigning import count_batches
 from flows.boundary import as_code, codes_only
 from flows.budgeting import count_committed, take_up_held
 from flows.clearing import clear_records, decision_entries
@@ -21,8 +22,10 @@ from flows.closing import close_night
 from flows.collecting import collect_if_local, wait_for_results
 from flows.deciding import decide_documents
 from flows.errors import BatchFailedError, PrefectUnreachableError
+from flows.garbage import rarely_collected
 from flows.look_run import second_looks
-from flows.night import Night, NightOptions, open_night, opened
+from flows.night import Night, NightOptions
+from flows.opening import open_night, opened
 from flows.overriding import lowered_classes, with_raised
 from flows.progress import Progress
 from flows.report import NightReport
@@ -30,13 +33,14 @@ from flows.second_look import second_look
 from flows.shortfall import carry_short
 from flows.sources import Batch, list_batches, read_batch
 from flows.submitting import freeze_records, hand_over, recover_hand_overs
+from flows.superseding import hold_superseded
 
 Carry = Callable[[Night, Batch], None]
 
 
 def carry(night: Night, batch: Batch) -> None:
     """One batch: read → scan → look → decide → assign → clear → ledger → freeze → gate → lane → collect → rescan → Parquet → ledger."""
-    documents = with_raised(night, night.unfinished(read_batch(batch, night.job, night.keys)))
+    documents = with_raised(night, night.unfinished(hold_superseded(night, read_batch(batch, night.job, night.keys))))
     lowered = lowered_classes(night, documents)
     evidence = second_look(night, documents, night.scan(documents), lowered)
     decisions = decide_documents(documents, evidence, night.policy, night.detectors.hash, lowered=lowered)
@@ -50,7 +54,7 @@ def carry(night: Night, batch: Batch) -> None:
 
 def run_night(options: NightOptions, *, progress: Progress | None = None, each: Carry = carry) -> NightReport:
     """The whole night: recover what an earlier one left open, carry every batch, fetch the results, close."""
-    with open_night(options, progress) as night, second_looks(night):
+    with rarely_collected(), open_night(options, progress) as night, second_looks(night):
         recover_hand_overs(night)
         if not options.collect_only:
             carry_all(night, each)
@@ -65,6 +69,7 @@ def carry_all(night: Night, each: Carry) -> None:
     night.progress.stage("carrying documents")
     night.lost = night.unchanged = 0
     count_committed(night)
+    count_batches(night)
     for batch in list_batches(night.job, limit=night.options.limit):
         each(night, batch)
     carry_short(night)

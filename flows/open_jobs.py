@@ -16,6 +16,7 @@ from flows.job import Job
 from flows.provider_access import open_providers
 from sinks.errors import EndpointError
 from sinks.lanes.inventory import InventoryLane, ListedJob
+from sinks.ledger.files import head
 from sinks.ledger.handed import CancelWish, IntentMoney, cancel_wishes, money_of
 from sinks.ledger.queries import OpenIntent, job_runs, jobs_of_others, open_intents
 
@@ -71,7 +72,7 @@ class OpenJobs:
 
 def open_jobs(ledger: Path, job: Job | None, *, offline: bool, now: datetime) -> OpenJobs:
     """What is out: of the job's runs, or without a job file of all, then as the ledger alone knows it."""
-    if not (ledger / "segments").exists():
+    if not head(ledger):
         return OpenJobs()
     owners = {run.run_id: run.job for run in job_runs(ledger, job.name if job else None)}
     intents = [intent for intent in open_intents(ledger) if job is None or intent.run_id in owners]

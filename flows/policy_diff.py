@@ -4,6 +4,8 @@
 - Where the counts cannot tell (questions that were never asked, another model or directory that a policy names), the record is counted
   apart and never guessed (`policies/hindsight.py`).
 - Destinations are those the record's job used: its strategy and endpoints, by the facts of the registry given. Overrides are left aside.
+- Where the record itself was weighed (its tier, price, confidence, a full queue), it stays where it was as long as that is permitted: what
+  the scales said is not weighed again.
 """
 
 from __future__ import annotations
@@ -34,6 +36,8 @@ from policies.yaml_value import Source
 from sinks.ledger.decided import decided, destinations, prices, registered_policies
 from sinks.ledger.entry import EvidenceCount
 
+WEIGHED = frozenset({"tiered", "waterfall", "cheapest"})
+WEIGHED_REASONS = frozenset({"overflow", "soonest", "escalated"})
 HELD = "held"
 CANNOT_TELL = "cannot tell"
 SAME, OTHER_CLASSES, MOVED = "same", "other classes", "moved"
@@ -216,8 +220,15 @@ class _Jobs:
 
     def place(self, decision: Decision, row: Mapping[str, Any]) -> Place:
         """Where the record goes under a decision."""
-        lane, endpoint = self._chosen(decision, row["job"])
+        lane, endpoint = self._stayed(decision, row) or self._chosen(decision, row["job"])
         return Place(lane=lane, endpoint=endpoint, rule=decision.rule, classes=decision.data_classes)
+
+    def _stayed(self, decision: Decision, row: Mapping[str, Any]) -> tuple[str, str] | None:
+        lane, endpoint = row["lane"], row["endpoint"]
+        weighed = row["strategy"] in WEIGHED or row["reason"] in WEIGHED_REASONS
+        if not weighed or not endpoint or lane not in decision.lanes:
+            return None
+        return (lane, endpoint) if lane == Lane.LOCAL or self._satisfies(endpoint, decision) else None
 
     def _chosen(self, decision: Decision, job: str) -> tuple[str, str]:
         for lane in PREFERENCE[self._strategy.get(job, "cloud_first")]:

@@ -141,7 +141,8 @@ def _money(report: NightReport) -> Iterator[str]:
             line += f", ${one.open_usd:.4f} still reserved" if one.open_usd else ""
             yield line + (f"; {one.unpriced} unpriced: the provider reported no usage" if one.unpriced else "")
     for name, (committed, limit) in report.budget.items():
-        yield f"budget   ${committed:.4f} of ${limit:.2f} committed for the {name}"
+        share = f" ({committed / limit:.0%})" if limit else ""
+        yield f"budget   ${committed:.4f} of ${limit:.2f}{share} committed for the {name}"
 
 
 def closing_table(report: NightReport, *, stream: IO[str]) -> None:

@@ -63,11 +63,13 @@ class Checked:
     own_words: bool = False
 
 
-def record_proof(ledger: Path, record_id: str, *, with_source: bool) -> RecordProof | None:
-    """The proof of a record, in words too; None when the ledger has no entry about it."""
+def record_proof(ledger: Path, record_id: str, *, with_source: bool, pinned: Sequence[VerifierKey] = ()) -> RecordProof | None:
+    """The proof of a record, in words too; None when the ledger has no entry about it. Raises ProofError where no pinned key vouches."""
     made = prove_record(ledger.resolve(), record_id)
     if made is None:
         return None
+    if pinned:
+        check_record(made, pinned)
     source = _source(ledger, record_id) if with_source else None
     return made.model_copy(update={"words": WORDS, "summary": _summary(made), "limits": list(LIMITS), "source": source})
 

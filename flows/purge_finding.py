@@ -10,11 +10,11 @@ from pathlib import Path, PurePosixPath
 from flows.job import Job
 from flows.retention import Holds
 from sinks.errors import ResultsError
-from sinks.ingest import unretired
 from sinks.ledger import expired
 from sinks.ledger.queries import OpenIntent, job_runs, open_intents
 from sinks.ledger.segments import Ledger
 from sinks.parquet import EXPLICIT_ROWS, Status
+from sinks.retire import unretired
 
 SPOOL, REMOTE = "spool", "remote"
 EXPLICIT_STATUSES = (Status.HELD, Status.FAILED)

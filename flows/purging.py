@@ -24,13 +24,13 @@ from policies.model import BUILT_IN_CLASSES, Endpoint
 from policies.registry import load_rulebook
 from sinks import durable
 from sinks.errors import EndpointError, ResultsError
-from sinks.ingest import retire
 from sinks.lanes import Lane
 from sinks.ledger.entry import Entry, Event
 from sinks.ledger.expired import EXPLICIT, RESULT, RETENTION
 from sinks.ledger.lock import one_runner
 from sinks.ledger.queries import OpenIntent, job_runs
 from sinks.ledger.segments import Ledger
+from sinks.retire import retire
 
 RUN = "run"
 

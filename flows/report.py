@@ -40,8 +40,13 @@ class NightReport:
 
     def as_json(self) -> dict[str, object]:
         """A plain tree for `json.dumps`; dollars are text, so that nobody's float comes between."""
-        costs = [{name: str(value) if isinstance(value, Decimal) else value for name, value in asdict(one).items()} for one in self.costs]
-        budget = {name: {"committed_usd": str(committed), "limit_usd": str(limit)} for name, (committed, limit) in self.budget.items()}
+        costs = [
+            {name: format(value, "f") if isinstance(value, Decimal) else value for name, value in asdict(one).items()} for one in self.costs
+        ]
+        budget = {
+            name: {"committed_usd": format(committed, "f"), "limit_usd": format(limit, "f")}
+            for name, (committed, limit) in self.budget.items()
+        }
         return asdict(self) | {"costs": costs, "budget": budget}
 
     @property

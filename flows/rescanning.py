@@ -71,6 +71,8 @@ def _lines(node: object, name: str) -> Iterator[str]:
 
 def _union(before: RecordClasses, found: Decision, policy: Policy) -> RecordClasses:
     """The classes of both, less those that another covers (PII beside PHI), as a decision lists them."""
+    if before.data_classes == found.data_classes == (CLEAN,) and before.partial >= found.partial:
+        return before
     carried = [name for name in (*before.data_classes, *found.data_classes) if name != CLEAN]
     classes = listed(tuple(dict.fromkeys(carried)), policy) or before.data_classes
     return RecordClasses(data_classes=classes, partial=before.partial or found.partial)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, date, datetime
+from pathlib import Path
 
 from flows.errors import JobError
 from flows.job import Job
@@ -52,8 +53,22 @@ def register_policy(ledger: Ledger, policy: Policy) -> None:
         ledger.commit([entry])
 
 
-def begin_run(ledger: Ledger, job: str, run_id: str, *, policy: Policy, template_hash: str, detectors_hash: str, logical_date: str) -> None:
-    """State that the run of the job of this name begins or goes on, and under which template, policy and detectors."""
+def begin_run(
+    ledger: Ledger,
+    job: str,
+    run_id: str,
+    *,
+    policy: Policy,
+    template_hash: str,
+    detectors_hash: str,
+    logical_date: str,
+    cost_centre: str | None = None,
+    routed_by: str | None = None,
+) -> None:
+    """State that the run of the job of this name begins or goes on, and under which template, policy and detectors.
+
+    routed_by: the limit or the file that its strategy goes by, as `strategy_checks.routed_by` says it.
+    """
     ledger.commit(
         [
             Entry(
@@ -65,12 +80,14 @@ def begin_run(ledger: Ledger, job: str, run_id: str, *, policy: Policy, template
                 template_hash=template_hash,
                 policy_hash=policy.hash,
                 detectors_hash=detectors_hash,
+                cost_centre=cost_centre,
+                detail_code=routed_by,
             )
         ]
     )
 
 
-def out_elsewhere(ledger: Ledger, job: Job, *, run_id: str) -> Completed:
+def out_elsewhere(ledger: Ledger | Path, job: Job, *, run_id: str) -> Completed:
     """What other runs of the job have out at a cloud endpoint: theirs to collect, until it has ended or a person has resolved it."""
     query = """
         SELECT s.record_id, s.run_id, s.seq, coalesce(s.document_hmac, '') AS document_hmac

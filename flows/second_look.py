@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 
 from detectors.document import LLM, Document, Evidence, Judgement
-from flows.clearing import clear_record, decision_entries
+from flows.clearing import clear_judged, decision_entries
 from flows.deciding import decide_documents
 from flows.job_parts import SecondLook
 from flows.look_question import RULE, asked_classes
@@ -115,10 +115,10 @@ def _answered(look: Night, texts: Mapping[str, str]) -> dict[str, LastWord]:
 
 def ask(look: Night, asked: Sequence[Asked]) -> None:
     """Decide → clear → ledger → freeze → gate → lane → ledger, and wait. What no lane took is released: nothing waits for it."""
-    cleared = [
-        clear_record(look, document, found, replace(decision, lanes=(Lane.LOCAL,), rule=RULE, cloud_requires={}))
-        for document, found, decision in asked
-    ]
+    cleared = clear_judged(
+        look,
+        [(document, found, replace(decision, lanes=(Lane.LOCAL,), rule=RULE, cloud_requires={})) for document, found, decision in asked],
+    )
     look.ledger.commit(decision_entries(look, cleared))
     handed_over = [intent for shard in freeze_records(look, cleared) if (intent := hand_over(look, shard)) is not None]
     wait_for_answers(look, handed_over)

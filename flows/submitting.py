@@ -11,18 +11,19 @@ from functools import partial
 
 from flows.clearing import Cleared
 from flows.collecting import collect_finished
-from flows.fallback import RULEBOOK_CHANGED, give_way, take_up_waiting
+from flows.fallback import RULEBOOK_CHANGED, close, give_way, given_back, take_up_waiting
 from flows.night import Night, ShardGroup
+from policies.model import Lane
 from sinks.errors import EndpointError, GateError
 from sinks.freeze import FreezeItem, clean_spool, freeze
-from sinks.handover import THROTTLED, UNUSABLE, HandOverOutcome, HandOverState
+from sinks.handover import SERVER_ERROR, THROTTLED, UNUSABLE, HandOverOutcome, HandOverState
 from sinks.handover import hand_over as hand_over_once
-from sinks.ingest import retire, unretired
 from sinks.inspection import GateCode
 from sinks.ledger.entry import Entry, Event
 from sinks.ledger.queries import OpenIntent, open_intents
 from sinks.packing import ShardLimits
 from sinks.reconcile import OnAmbiguous, reconcile, reconcile_after, settle_refused
+from sinks.retire import retire, unretired
 from sinks.shard import FrozenShard
 
 GATE_REFUSED = "gate_refused"
@@ -51,6 +52,8 @@ def recover_hand_overs(night: Night) -> None:
     collect_finished(night)
     night.refresh()
     night.lost += take_up_waiting(night)
+    if night.options.collect_only:  # a night carries whatever is due anyway
+        night.lost += given_back(night.states)
     clean_spool(night.job.spool, [intent.intent_id for intent in open_intents(night.ledger)])
 
 
@@ -133,7 +136,7 @@ def hand_over(night: Night, shard: FrozenShard) -> OpenIntent | None:
             return _opened(shard, outcome)
         if outcome.state is HandOverState.REJECTED:
             _refused(night, shard, outcome.code or "rejected")
-        elif outcome.code in THROTTLED:
+        elif outcome.code in THROTTLED or _failed(shard, outcome):
             return _throttled(night, shard, outcome)
     return None
 
@@ -148,13 +151,17 @@ def _refused(night: Night, shard: FrozenShard, code: str) -> None:
 def _throttled(night: Night, shard: FrozenShard, outcome: HandOverOutcome) -> OpenIntent | None:
     """Not now, says the provider: leave it alone for a while, and send again, once a night, only when it has listed nothing twice.
 
-    A proxy may say so of a request that was taken, so the listing decides. Where it cannot, the hand-over stays ambiguous.
+    So with a provider that fails. A proxy may say either of a request that was taken, so the listing decides. Where it cannot, the
+    hand-over stays ambiguous; one that fails again and again gets nothing more tonight.
     """
+    failed_again = _failed(shard, outcome) and shard.endpoint.name in night.throttled
     pause_s = max(outcome.retry_after_s or 0.0, reconcile_after(shard.endpoint).total_seconds())
+    again = (outcome.retry_after_s is not None or _failed(shard, outcome)) and shard.endpoint.name not in night.throttled
+    night.throttled.add(shard.endpoint.name)
+    if failed_again:
+        close(night, shard.endpoint, str(outcome.code))
     if OnAmbiguous(night.job.on_ambiguous) is OnAmbiguous.HOLD or pause_s > LONGEST_BACK_OFF_S:
         return None
-    again = outcome.retry_after_s is not None and shard.endpoint.name not in night.throttled
-    night.throttled.add(shard.endpoint.name)
     found = _opened(shard, outcome)
     try:
         job_id = settle_refused(night.ledger, night.lane(shard.endpoint), found, pause=partial(_pause, night, pause_s))
@@ -168,6 +175,11 @@ def _throttled(night: Night, shard: FrozenShard, outcome: HandOverOutcome) -> Op
     else:
         _refused(night, shard, str(outcome.code))
     return None
+
+
+def _failed(shard: FrozenShard, outcome: HandOverOutcome) -> bool:
+    """Whether a provider outside answered that it failed itself."""
+    return shard.endpoint.lane is Lane.CLOUD and str(outcome.code).startswith(SERVER_ERROR)
 
 
 def _pause(night: Night, seconds: float) -> None:

@@ -9,12 +9,13 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from enum import StrEnum
 from types import MappingProxyType
 from urllib.parse import urlsplit
 
 from detectors.document import EvidenceKind
+from policies.economics.hosts import host_on
 from policies.facts import unmet
 from policies.model import CLEAN, UNSCANNABLE, Endpoint, Lane
 from policies.monotone import gains
@@ -25,6 +26,8 @@ from policies.registry import ENGINES
 RESTRICTED = ("PHI", "NPI", "PRIVILEGED", "TRADE_SECRET", "CREDENTIALS", UNSCANNABLE)
 """Built-in classes that a policy must not let into the cloud without saying on what conditions."""
 
+SOON = timedelta(days=30)
+"""So long before a day that changes what a night does, it is spoken of."""
 
 MANDATORY_SETTINGS: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
@@ -71,6 +74,7 @@ def check(
         *_unserved_routes(policy, registry),
         *(problem for endpoint in registry.values() for problem in _endpoint(endpoint, today)),
         *(problem for endpoint in registry.values() for problem in _price(endpoint, prices, today)),
+        *_hosts(prices, registry, today),
     ]
     return sorted(problems, key=lambda problem: problem.severity is Severity.WARNING)
 
@@ -141,9 +145,30 @@ def _endpoint(endpoint: Endpoint, today: date) -> Iterator[Problem]:
         yield _error(where, f"its facts were to be reviewed by {endpoint.review_by}: review them, or remove it; nothing is sent to it")
     if endpoint.lane is Lane.CLOUD and endpoint.review_by is None:
         yield _error(where, "has no review_by day; a cloud endpoint's facts must have one")
+    yield from _days(endpoint, where, today)
     yield from _missing_settings(endpoint, where)
     host = (urlsplit(endpoint.base_url).hostname or "") if endpoint.base_url else ""
     yield from _local_address(endpoint, host, where) if endpoint.lane is Lane.LOCAL else _cloud_address(endpoint, host, where)
+
+
+def _days(endpoint: Endpoint, where: str, today: date) -> Iterator[Problem]:
+    """What ends soon, or has ended. Past `review_by` is an error of its own."""
+    reviewed, deprecated, retires = endpoint.review_by, endpoint.deprecated_on, endpoint.retires_on
+    if reviewed is not None and today <= reviewed <= today + SOON:
+        yield _warning(where, f"its facts are to be reviewed by {reviewed}, {_in(reviewed, today)}; after that day nothing is sent to it")
+    if retires is not None and retires <= today:
+        yield _warning(where, f"{endpoint.model} retired on {retires}: nothing is sent to it any more; name its successor")
+    elif retires is not None and retires <= today + SOON:
+        yield _warning(where, f"{endpoint.model} retires on {retires}, {_in(retires, today)}: name its successor before that day")
+    elif deprecated is not None and deprecated <= today + SOON:
+        until = f"it retires on {retires}" if retires else "set retires_on as soon as its maker names the day"
+        was = f"was deprecated on {deprecated}" if deprecated <= today else f"will be deprecated on {deprecated}"
+        yield _warning(where, f"{endpoint.model} {was}; {until}")
+
+
+def _in(day: date, today: date) -> str:
+    days = (day - today).days
+    return "today" if days == 0 else "tomorrow" if days == 1 else f"in {days} days"
 
 
 def _missing_settings(endpoint: Endpoint, where: str) -> Iterator[Problem]:
@@ -159,11 +184,31 @@ def _price(endpoint: Endpoint, prices: Prices | None, today: date) -> Iterator[P
     price, incomplete = prices.of(endpoint, today), prices.incomplete(endpoint, today)
     if incomplete:
         yield _error(f"endpoint {endpoint.name}", incomplete)
-    elif price is not None and price.review_by < today:
+    elif price is not None and price.review_by <= today + SOON:
+        when = "was" if price.review_by < today else "is"
         where = price.where or f"endpoint {endpoint.name}"
         yield _warning(
-            where, f"the price of {endpoint.name} was to be reviewed by {price.review_by}: look at {price.source} and set the next day"
+            where, f"the price of {endpoint.name} {when} to be reviewed by {price.review_by}: look at {price.source} and set the next day"
         )
+
+
+def _hosts(prices: Prices | None, registry: Mapping[str, Endpoint], today: date) -> Iterator[Problem]:
+    """What the price file says of machines inside: no reason to refuse a night, but its costs would be wrong."""
+    names = dict.fromkeys(host.name for host in prices.hosts) if prices is not None else {}
+    for name in names:
+        host = host_on(prices.hosts, name, today) if prices is not None else None
+        if host is None:
+            continue
+        if host.review_by <= today + SOON:
+            when = "was" if host.review_by < today else "is"
+            yield _warning(
+                host.where, f"what host {name} costs {when} to be reviewed by {host.review_by}: look at {host.source} and set the next day"
+            )
+        for endpoint in host.endpoints:
+            if endpoint not in registry:
+                yield _warning(host.where, f"host {name} runs {endpoint}, which the registry does not have: no work is ever charged to it")
+            elif registry[endpoint].lane is not Lane.LOCAL:
+                yield _warning(host.where, f"host {name} runs {endpoint}, which is a cloud endpoint: its work is charged by the provider")
 
 
 def _local_address(endpoint: Endpoint, host: str, where: str) -> Iterator[Problem]:

@@ -54,11 +54,9 @@ def clear(
 
 def clearance_id(run_id: str, record_id: str, endpoint: str, payload_hmac: str, attempt: int) -> str:
     """128 bits of SHA-256, hex, over the length-prefixed fields (a separator alone would be ambiguous)."""
-    digest = hashlib.sha256(b"waybill clearance v1")
-    for value in (run_id, record_id, endpoint, payload_hmac, str(attempt)):
-        encoded = value.encode()
-        digest.update(len(encoded).to_bytes(8, "big") + encoded)
-    return digest.hexdigest()[:32]
+    fields = [value.encode() for value in (run_id, record_id, endpoint, payload_hmac, str(attempt))]
+    prefixed = b"".join([len(encoded).to_bytes(8, "big") + encoded for encoded in fields])
+    return hashlib.sha256(b"waybill clearance v1" + prefixed).hexdigest()[:32]
 
 
 def _refusal(decision: Decision, code: str, advice: str) -> ClearanceError:

@@ -12,6 +12,8 @@ from enum import StrEnum
 CLEAN = "CLEAN"
 UNSCANNABLE = "UNSCANNABLE"
 BUILT_IN_CLASSES = ("PHI", "NPI", "PRIVILEGED", "TRADE_SECRET", "CREDENTIALS", "PII", UNSCANNABLE, CLEAN)
+TIERS = ("small", "medium", "large", "frontier")
+"""What a model can do, in order; declared in the registry."""
 CLASS_NAME = re.compile(r"[A-Z][A-Z0-9_]{0,39}")
 
 
@@ -29,6 +31,8 @@ class Endpoint:
     engine: the module in `sinks/lanes/`. base_url, proxy and ca_file come from here and nowhere else (invariant 8).
     facts: baa, dpa, zero_data_retention, retention_days, training_use, …; a fact that is absent is not satisfied.
     review_by: the day after which the facts are no longer believed. secret: the name under which the key is looked up.
+    tier: one of TIERS, or "" where nobody declared it. tokens_per_s: declared throughput, in and out together. deprecated_on: its maker
+    announced its end. retires_on: the first day on which nothing is sent there.
     """
 
     name: str
@@ -47,6 +51,10 @@ class Endpoint:
     evidence_link: str = ""
     review_by: date | None = None
     settings: Mapping[str, bool | int | float | str] = field(default_factory=dict)
+    tier: str = ""
+    tokens_per_s: float | None = None
+    deprecated_on: date | None = None
+    retires_on: date | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,17 +12,20 @@
         source: https://…
 
 - Names match exactly. A price is never guessed, halved or taken from another feature: what is missing is None, and an error at job start.
+- `hosts`, which may be absent, says what the machines inside cost (`policies/economics/hosts.py`).
 - Strict like the policy, and hashed with it byte for byte, so that a cost names the prices it was computed with.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import ROUND_CEILING, ROUND_HALF_EVEN, Decimal, InvalidOperation
 from pathlib import Path
 
+from policies.economics.hosts import Host, parse_hosts
 from policies.errors import PolicyFileError
 from policies.load import read_source
 from policies.model import Endpoint, Lane
@@ -130,10 +133,12 @@ class Price:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prices:
-    """A loaded price file."""
+    """A loaded price file. hosts: the machines inside. digest: SHA-256 of its bytes, hex."""
 
     version: str
     prices: tuple[Price, ...]
+    hosts: tuple[Host, ...] = ()
+    digest: str = ""
     file: str = field(default="", compare=False)
 
     def of(self, endpoint: Endpoint, day: date) -> Price | None:
@@ -209,11 +214,17 @@ def load_prices(path: Path) -> Prices:
 
 def parse_prices(source: Source) -> Prices:
     """Bytes → prices. Pure."""
-    keys = parse(source).table(required=("version", "currency", "prices"))
+    keys = parse(source).table(required=("version", "currency", "prices"), optional=("hosts",))
     keys["currency"].choice(("USD",))
     prices = tuple(_price(item) for item in keys["prices"].items("a list of at least one price"))
     _refuse_doubles(prices)
-    return Prices(version=keys["version"].written("a version, such as a date"), prices=prices, file=source.name)
+    return Prices(
+        version=keys["version"].written("a version, such as a date"),
+        prices=prices,
+        hosts=parse_hosts(keys["hosts"]) if "hosts" in keys else (),
+        digest=hashlib.sha256(source.data).hexdigest(),
+        file=source.name,
+    )
 
 
 RATES = ("input", "output")

@@ -9,6 +9,10 @@
         facts: {dpa: true, training_use: false}
         evidence_link: …      where the facts are written down
         review_by: 2027-05-31 after this day they are no longer believed
+        tier: small           what the model can do: small, medium, large, frontier
+        tokens_per_s: 2500    declared throughput, in and out together; what was measured goes before it
+        deprecated_on: …      its maker announced the end
+        retires_on: …         from this day on nothing is sent there
 
 Strict like the policy. A cloud endpoint must state its facts, their evidence and the day of review. Secrets are named, never written.
 """
@@ -18,6 +22,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from types import MappingProxyType
 from urllib.parse import urlsplit
@@ -25,9 +30,10 @@ from urllib.parse import urlsplit
 from policies.errors import PolicyFileError
 from policies.facts import FACTS
 from policies.load import DEFAULT_REGISTRY, fact, parse_policy, policy_hash, read_source
-from policies.model import Endpoint, Lane
+from policies.model import TIERS, Endpoint, Lane
 from policies.policy import Policy
 from policies.prices import DEFAULT_PRICES, Prices, parse_prices
+from policies.settings import settings_of
 from policies.yaml_value import Source, YamlValue, parse
 
 ENGINES: Mapping[str, bool] = MappingProxyType(
@@ -47,7 +53,12 @@ SECRET_PLACE = r"file:/[A-Za-z0-9_.@+=/-]{1,400}|prefect:[a-z0-9][a-z0-9-]{0,99}
 """Where a secret may lie besides the environment: a file of an absolute path, or a Secret block of Prefect. No key looks like either."""
 MANDATORY = ("lane", "engine", "provider", "model")
 TEXTS = ("region", "feature", "ca_file", "revision", "evidence_link")
-OPTIONAL = (*TEXTS, "base_url", "proxy", "secret", "facts", "review_by", "settings")
+ROUTING = ("tier", "tokens_per_s", "deprecated_on", "retires_on")
+OPTIONAL = (*TEXTS, "base_url", "proxy", "secret", "facts", "review_by", "settings", *ROUTING)
+
+
+MOST_TOKENS_PER_S = 1_000_000_000
+"""More than any hall of machines answers: a throughput above it is a slip of the finger."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,24 +109,47 @@ def parse_registry(source: Source) -> dict[str, Endpoint]:
 def _endpoint(name: str, value: YamlValue) -> Endpoint:
     keys = value.table(required=MANDATORY, optional=OPTIONAL)
     _check_name(name, value)
-    lane = Lane(keys["lane"].choice(tuple(Lane)))
+    lane, engine = Lane(keys["lane"].choice(tuple(Lane))), keys["engine"].choice(tuple(ENGINES))
     if lane is Lane.CLOUD:
         value.table(required=(*MANDATORY, "facts", "evidence_link", "review_by"), optional=OPTIONAL)
     texts = {key: keys[key].text("a text") for key in TEXTS if key in keys}
     return Endpoint(
         name=name,
         lane=lane,
-        engine=keys["engine"].choice(tuple(ENGINES)),
+        engine=engine,
         provider=keys["provider"].text("a provider", pattern=NAME),
         model=keys["model"].text("a model"),
         base_url=_url(keys.get("base_url")),
         proxy=_url(keys.get("proxy")),
         secret=_secret(keys.get("secret")),
         facts=_facts(keys.get("facts")),
-        review_by=keys["review_by"].day("a day, YYYY-MM-DD") if "review_by" in keys else None,
-        settings=_settings(keys.get("settings")),
+        review_by=_day(keys.get("review_by")),
+        settings=settings_of(keys.get("settings"), engine),
+        tier=keys["tier"].choice(TIERS) if "tier" in keys else "",
+        tokens_per_s=_tokens_per_s(keys["tokens_per_s"]) if "tokens_per_s" in keys else None,
+        deprecated_on=_day(keys.get("deprecated_on")),
+        retires_on=_retires_on(keys.get("retires_on"), _day(keys.get("deprecated_on"))),
         **texts,
     )
+
+
+def _tokens_per_s(value: YamlValue) -> float:
+    expected = "a number of tokens a second above 0, such as 2500"
+    number = value.plain(expected)
+    if isinstance(number, bool) or not isinstance(number, int | float) or not 0 < number <= MOST_TOKENS_PER_S:
+        value.fail(expected)
+    return float(number)
+
+
+def _day(value: YamlValue | None) -> date | None:
+    return value.day("a day, YYYY-MM-DD") if value is not None else None
+
+
+def _retires_on(value: YamlValue | None, deprecated_on: date | None) -> date | None:
+    day = _day(value)
+    if value is not None and day is not None and deprecated_on is not None and day < deprecated_on:
+        value.fail(f"a day not before deprecated_on, {deprecated_on}: a model is announced to end before it ends")
+    return day
 
 
 def _check_name(name: str, value: YamlValue) -> None:
@@ -149,9 +183,3 @@ def _facts(value: YamlValue | None) -> dict[str, bool | int | str]:
         return {}
     keys = value.table(optional=tuple(name for name in FACTS if name != "region"))
     return {name: fact(name, entry) for name, entry in keys.items()}
-
-
-def _settings(value: YamlValue | None) -> dict[str, bool | int | float | str]:
-    if value is None:
-        return {}
-    return {name: entry.plain("true or false, a number, or a text") for name, entry in value.mapping("a table of settings").items()}

@@ -39,7 +39,11 @@ class YamlValue:
 
     def fail(self, expected: str, *, quote: bool = True) -> NoReturn:
         """Refuse the value; `quote=False` where it might be a secret."""
-        raise _error(self.file, self.line, self.path, f"expected {expected}, found {self._found(quote=quote)}")
+        self.refuse(f"expected {expected}, found {self._found(quote=quote)}")
+
+    def refuse(self, message: str) -> NoReturn:
+        """Refuse the key or its value, where it stands, in these words."""
+        raise _error(self.file, self.line, self.path, message)
 
     def table(self, *, required: Collection[str] = (), optional: Collection[str] = ()) -> dict[str, YamlValue]:
         """A mapping with exactly these keys."""

@@ -27,6 +27,9 @@ MISSING = "missing_row"
 UNPROCESSED = frozenset({"batch_expired", "batch_cancelled", "rate_limited", "provider_unavailable", "engine_unavailable"})
 """Codes of rows that the provider never ran: as missing as a row without a line, and to be sent again."""
 
+NEVER_BEGUN = frozenset({"batch_expired", "batch_cancelled"})
+"""Of these, the ones that stand for rows which no provider counts as done."""
+
 SCHEMA_FAILURES = frozenset({"invalid_json", "schema_violation"})
 """Codes of answers that did not keep to the job's schema, and may with another try."""
 
@@ -36,13 +39,24 @@ Check = Callable[[str], str | None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answers:
-    """The outcome of one job, by row id. strays: how many lines belong to no row, by code. never_run: missing rows that cost nothing."""
+    """The outcome of one job, by row id. strays: how many lines belong to no row, by code. never_run: missing rows that cost nothing.
+
+    texts: rows with a text in their answer, whatever came of it. lines: rows that were answered or refused in any way, strays included,
+    but for those that the provider never ran.
+    """
 
     answered: Mapping[str, LaneResult] = field(repr=False)
     failed: Mapping[str, LaneResult] = field(repr=False)
     missing: Mapping[str, str]
     strays: Mapping[str, int]
     never_run: frozenset[str] = frozenset()
+    texts: int = 0
+    lines: int = 0
+
+    @property
+    def foreign(self) -> bool:
+        """Whether all that came back belongs to somebody else."""
+        return bool(self.strays.get(UNKNOWN_ROW)) and self.lines == sum(self.strays.values()) and not self.never_run
 
     @property
     def conflicting(self) -> tuple[str, ...]:
@@ -65,6 +79,7 @@ def sort_out(results: Iterable[LaneResult], row_ids: Sequence[str], prompt: Prom
     judged = {row_id: judge(first[row_id], check) for row_id in row_ids if row_id in first and row_id not in conflicting}
     missing = {row_id: CONFLICT if row_id in conflicting else MISSING for row_id in row_ids if row_id not in judged}
     missing |= {row_id: result.error_code for row_id, result in judged.items() if result.error_code in UNPROCESSED}
+    unrun = sum(result.error_code in NEVER_BEGUN for result in first.values())
     return Answers(
         answered={row_id: result for row_id, result in judged.items() if result.error_code is None},
         failed={row_id: result for row_id, result in judged.items() if result.error_code is not None and row_id not in missing},
@@ -73,6 +88,8 @@ def sort_out(results: Iterable[LaneResult], row_ids: Sequence[str], prompt: Prom
         never_run=frozenset(
             row_id for row_id, result in judged.items() if result.error_code in UNPROCESSED and not (result.tokens_in or result.tokens_out)
         ),
+        texts=sum(result.error_code is None for result in first.values()),
+        lines=len(first) - unrun + sum(strays.values()),
     )
 
 

@@ -30,6 +30,7 @@ from policies.model import Lane as LaneName
 from sinks.errors import GateError, HeadMovedError, LedgerError
 from sinks.inspection import GateCode, InspectedRow, inspect
 from sinks.lanes import Lane
+from sinks.ledger.alike import Alike
 from sinks.ledger.entry import Entry, Event
 from sinks.ledger.facts import GateFacts, RecordFacts, gate_facts
 from sinks.ledger.keys import Keys
@@ -139,7 +140,7 @@ def _spend(
 ) -> None:
     """Commit the intent on facts that are still the latest at the moment of the commit."""
     record_ids = [found.row.record_id for found in rows]
-    entries = [_submitting(shard, found, digest, now, actor) for found in rows]
+    entries = [_submitting(shard, rows, digest, now, actor)]
     for _ in range(MAX_ROUNDS):
         facts = gate_facts(ledger, shard.run_id, record_ids)
         # Read after the facts: were it older than they are, a template registered in between would go unseen.
@@ -155,22 +156,39 @@ def _spend(
 
 
 def _check_facts(facts: GateFacts, shard: FrozenShard, rows: tuple[InspectedRow, ...], keys: Keys, now: datetime) -> None:
+    permission = _Permission(shard.endpoint, now)
     for ordinal, found in enumerate(rows):
-        code = _refusal(facts.records.get(found.row.record_id), shard, found, keys, now)
+        code = _refusal(facts.records.get(found.row.record_id), shard, found, keys, permission)
         if code is not None:
             raise GateError(code, ordinal)
 
 
-def _refusal(record: RecordFacts | None, shard: FrozenShard, found: InspectedRow, keys: Keys, now: datetime) -> str | None:
+class _Permission:
+    """What decisions permit at one endpoint now. Records that were decided in the very same words are judged once."""
+
+    def __init__(self, endpoint: Endpoint, now: datetime) -> None:
+        self.now, self._endpoint = now, endpoint
+        self._known: dict[tuple[object, ...], str | None] = {}
+
+    def refusal(self, record: RecordFacts) -> str | None:
+        """Why the latest decision about this record does not permit it, or None."""
+        # All that `stated_decision` reads, but for the record's own id.
+        words = (record.data_classes, record.lanes, record.rule, record.policy_hash, record.detectors_hash, record.cloud_requires)
+        if words not in self._known:
+            decision = stated_decision(record)
+            self._known[words] = GateCode.REQUIREMENT if decision is None else permits(decision, self._endpoint, today=self.now.date())
+        return self._known[words]
+
+
+def _refusal(record: RecordFacts | None, shard: FrozenShard, found: InspectedRow, keys: Keys, permission: _Permission) -> str | None:
     """Why the ledger does not let this row go, or None."""
     if record is None or record.decision_seq is None or record.document_hmac is None:
         return GateCode.NO_DECISION
     if keys.document_hmac(found.row.part_hmacs) != record.document_hmac:
         return GateCode.PARTS
-    if record.expiry is not None and record.expiry <= now:  # the class that an approver let be taken out is back
+    if record.expiry is not None and record.expiry <= permission.now:  # the class that an approver let be taken out is back
         return GateCode.OVERRIDE_EXPIRED
-    decision = _decision(record)
-    refused = GateCode.REQUIREMENT if decision is None else permits(decision, shard.endpoint, today=now.date())
+    refused = permission.refusal(record)
     if refused is not None:
         return refused
     assigned_since = record.assigned_seq is not None and record.assigned_seq > record.decision_seq
@@ -193,7 +211,7 @@ def _clearance_refusal(record: RecordFacts, shard: FrozenShard, found: Inspected
     return None if record.last_event in _READY else GateCode.SETTLED
 
 
-def _decision(record: RecordFacts) -> Decision | None:
+def stated_decision(record: RecordFacts) -> Decision | None:
     """The ledger's decision in the policy's own words; None where it cannot be understood in full."""
     known_lanes = {lane.value: lane for lane in LaneName}
     requires: dict[str, Fact] = {}
@@ -222,22 +240,26 @@ def _fact(kind: type | None, value: str) -> Fact | None:
     return value if kind is str and value else None
 
 
-def _submitting(shard: FrozenShard, found: InspectedRow, digest: str, now: datetime, actor: str) -> Entry:
-    return Entry(
-        event=Event.SUBMITTING,
-        at=now,
-        run_id=shard.run_id,
-        record_id=found.row.record_id,
-        actor=actor,
-        lane=shard.endpoint.lane.value,
-        endpoint=shard.endpoint.name,
-        clearance_id=found.row.clearance_id,
-        payload_hmac=found.payload_hmac,
-        payload_bytes=found.payload_bytes,
-        attempt=shard.attempt,
-        intent_id=shard.intent_id,
-        shard_hmac=digest,
-        cost_usd=found.row.reserved_usd,
+def _submitting(shard: FrozenShard, rows: tuple[InspectedRow, ...], digest: str, now: datetime, actor: str) -> Alike:
+    return Alike(
+        Entry(
+            event=Event.SUBMITTING,
+            at=now,
+            run_id=shard.run_id,
+            actor=actor,
+            lane=shard.endpoint.lane.value,
+            endpoint=shard.endpoint.name,
+            attempt=shard.attempt,
+            intent_id=shard.intent_id,
+            shard_hmac=digest,
+        ),
+        {
+            "record_id": [found.row.record_id for found in rows],
+            "clearance_id": [found.row.clearance_id for found in rows],
+            "payload_hmac": [found.payload_hmac for found in rows],
+            "payload_bytes": [found.payload_bytes for found in rows],
+            "cost_usd": [found.row.reserved_usd for found in rows],
+        },
     )
 
 

@@ -9,15 +9,14 @@ Invariants kept here:
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from policies.model import Clearance, Endpoint
-from sinks import durable
+from sinks import durable, moulds
 from sinks.lanes import Lane
+from sinks.moulds import Moulds
 from sinks.packing import ShardLimits, Weight, pack
 from sinks.request import Prompt
 from sinks.shard import FrozenShard, ShardRow
@@ -62,20 +61,18 @@ class Frozen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Sized:
-    """An item with its wire body and what its row weighs."""
+    """An item and what its row weighs."""
 
     item: FreezeItem
-    body: dict[str, Any] = field(repr=False)
     weight: Weight
 
 
-def canonical(tree: Any) -> bytes:
-    """The one byte form of a JSON tree: sorted keys, no spaces, UTF-8, no NaN."""
-    return json.dumps(tree, ensure_ascii=False, separators=(",", ":"), sort_keys=True, allow_nan=False).encode()
+canonical = moulds.canonical
+"""The one byte form of a JSON tree; it lives where rows are filled and read."""
 
 
 def payload(lane: Lane, prompt: Prompt, endpoint: Endpoint, parts: Mapping[str, str]) -> bytes:
-    """The canonical wire body of one record. A clearance's `payload_hmac` is the keyed digest of exactly these bytes."""
+    """The canonical wire body of one record, as the lane builds it: what `Moulds.payload` gives for many records of one form."""
     return canonical(lane.body(prompt.fill(parts), prompt, endpoint))
 
 
@@ -114,10 +111,11 @@ def freeze(
 
     count: the endpoint's tokenizer, where it names one.
     """
+    forms = Moulds(lane, prompt, endpoint)
     sized: list[_Sized] = []
     refused: list[RefusedItem] = []
     for item in items:
-        measured = _measure(item, lane, prompt, endpoint, count)
+        measured = _measure(item, forms, limits, count)
         if measured is None:
             refused.append(RefusedItem(record_id=item.record_id, error_code=UNENCODABLE))
         elif not limits.admit(measured.weight):
@@ -126,8 +124,7 @@ def freeze(
             sized.append(measured)
     groups = pack([entry.weight for entry in sized], limits)
     shards = [
-        _write_shard(spool, run_id, endpoint, sized[group.start : group.stop], attempt=attempt, lane=lane, repair=prompt.repairing)
-        for group in groups
+        _write_shard(spool, run_id, [entry.item for entry in sized[group.start : group.stop]], forms, attempt=attempt) for group in groups
     ]
     packed = groups[-1].stop if groups else 0
     return Frozen(shards=tuple(shards), refused=tuple(refused), short=tuple(entry.item for entry in sized[packed:]))
@@ -144,33 +141,32 @@ def clean_spool(spool: Path, keep: Collection[str]) -> int:
     return len(stale)
 
 
-def _measure(item: FreezeItem, lane: Lane, prompt: Prompt, endpoint: Endpoint, count: CountTokens | None) -> _Sized | None:
-    body = lane.body(prompt.fill(item.parts), prompt, endpoint)
+def _measure(item: FreezeItem, forms: Moulds, limits: ShardLimits, count: CountTokens | None) -> _Sized | None:
     try:
-        row = canonical(lane.row(_ROW_ID_PLACEHOLDER, body, endpoint))
+        row = forms.row(_ROW_ID_PLACEHOLDER, item.parts)
     except UnicodeEncodeError:  # a lone surrogate: there is no UTF-8 for it, so it cannot be sent as it was scanned
         return None
-    return _Sized(item=item, body=body, weight=Weight(size=len(row) + 1, tokens=input_tokens(prompt, item.parts, count).expected))
+    # Counting tokens is dear, and only a provider's quota of them asks for it.
+    tokens = input_tokens(forms.prompt, item.parts, count).expected if limits.max_tokens else 0
+    return _Sized(item=item, weight=Weight(size=len(row) + 1, tokens=tokens))
 
 
-def _write_shard(
-    spool: Path, run_id: str, endpoint: Endpoint, group: Sequence[_Sized], *, attempt: int, lane: Lane, repair: bool
-) -> FrozenShard:
-    payloads = [(entry.item.record_id, entry.item.clearance.payload_hmac) for entry in group]
-    intent_id = intent_id_of(run_id, endpoint, attempt, payloads)
+def _write_shard(spool: Path, run_id: str, items: Sequence[FreezeItem], forms: Moulds, *, attempt: int) -> FrozenShard:
+    intent_id = intent_id_of(run_id, forms.endpoint, attempt, [(item.record_id, item.clearance.payload_hmac) for item in items])
     rows = tuple(
         ShardRow(
             row_id=row_id_of(intent_id, ordinal),
-            record_id=entry.item.record_id,
-            clearance_id=entry.item.clearance.clearance_id,
-            part_hmacs=dict(entry.item.part_hmacs),
-            reserved_usd=entry.item.clearance.reserved_usd,
+            record_id=item.record_id,
+            clearance_id=item.clearance.clearance_id,
+            part_hmacs=item.part_hmacs,
+            reserved_usd=item.clearance.reserved_usd,
         )
-        for ordinal, entry in enumerate(group)
+        for ordinal, item in enumerate(items)
     )
-    content = b"".join(canonical(lane.row(row.row_id, entry.body, endpoint)) + b"\n" for row, entry in zip(rows, group, strict=True))
+    content = b"".join(forms.row(row.row_id, item.parts) + b"\n" for row, item in zip(rows, items, strict=True))
     path = spool_path(spool, intent_id)
     spool.mkdir(mode=durable.PRIVATE_FOLDER, parents=True, exist_ok=True)
     spool.chmod(durable.PRIVATE_FOLDER)  # it may have been made by hand
     durable.replace(path, content, mode=durable.PRIVATE_FILE)
-    return FrozenShard(intent_id=intent_id, run_id=run_id, endpoint=endpoint, attempt=attempt, path=path, rows=rows, repair=repair)
+    repair = forms.prompt.repairing
+    return FrozenShard(intent_id=intent_id, run_id=run_id, endpoint=forms.endpoint, attempt=attempt, path=path, rows=rows, repair=repair)

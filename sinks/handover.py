@@ -26,6 +26,10 @@ THROTTLED = ("http_429", "rate_limited")
 """Codes of a provider that says: not now. A proxy may say so after the provider has taken the request, so they leave it ambiguous."""
 
 
+SERVER_ERROR = "http_5"
+"""How the code of a server that failed begins."""
+
+
 class HandOverState(StrEnum):
     """What came of a hand-over."""
 

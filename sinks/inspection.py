@@ -3,6 +3,10 @@
 Invariant 2. Each row is compared with a skeleton that the lane builds from the registered prompt with marks in place of slots.
 Everything but the marks must be equal; under a mark there must be a string whose keyed digest is the one of the record's scanned
 part. The bytes must be the canonical form of that row, so that nothing hides in white space, duplicate keys or number forms.
+
+Said of bytes, that is: constants of the canonical skeleton, and between them JSON strings in their canonical form, each decoded and found
+to be the scanned one. So a row is first read with the skeleton's mould (`sinks/moulds.py`), made anew for each shard after its bytes were
+read. One that is not exactly of that form is looked at tree by tree, which finds out what is wrong with it, and stops the shard.
 """
 
 from __future__ import annotations
@@ -15,9 +19,10 @@ from enum import StrEnum
 from typing import Any
 
 from sinks.errors import GateError
-from sinks.freeze import canonical, intent_id_of, payload, row_id_of
+from sinks.freeze import intent_id_of, row_id_of
 from sinks.lanes import Lane
 from sinks.ledger.keys import Keys
+from sinks.moulds import ROW_ID, Moulds, canonical
 from sinks.request import Prompt
 from sinks.shard import FrozenShard, ShardRow
 
@@ -76,8 +81,9 @@ def inspect(content: bytes, shard: FrozenShard, prompt: Prompt, lane: Lane, keys
         raise GateError(GateCode.ROW_COUNT)
     if len({row.record_id for row in shard.rows}) != len(lines) or len({row.clearance_id for row in shard.rows}) != len(lines):
         raise GateError(GateCode.DUPLICATE)
+    forms = Moulds(lane, prompt, shard.endpoint)
     inspected = tuple(
-        _inspect_row(ordinal, line, row, shard, prompt=prompt, lane=lane, keys=keys)
+        _inspect_row(ordinal, line, row, shard, forms=forms, keys=keys)
         for ordinal, (line, row) in enumerate(zip(lines, shard.rows, strict=True))
     )
     payloads = [(found.row.record_id, found.payload_hmac) for found in inspected]
@@ -86,14 +92,34 @@ def inspect(content: bytes, shard: FrozenShard, prompt: Prompt, lane: Lane, keys
     return inspected
 
 
-def _inspect_row(ordinal: int, line: bytes, row: ShardRow, shard: FrozenShard, *, prompt: Prompt, lane: Lane, keys: Keys) -> InspectedRow:
+def _inspect_row(ordinal: int, line: bytes, row: ShardRow, shard: FrozenShard, *, forms: Moulds, keys: Keys) -> InspectedRow:
     if row.row_id != row_id_of(shard.intent_id, ordinal):
         raise GateError(GateCode.ROW_ID, ordinal)
+    parts = _parts_of(line, row, forms, keys)
+    if parts is None:
+        parts = _parts_by_tree(ordinal, line, row, forms, keys)
+    body = forms.payload(parts)
+    return InspectedRow(row=row, payload_hmac=keys.hmac("payload", body), payload_bytes=len(body))
+
+
+def _parts_of(line: bytes, row: ShardRow, forms: Moulds, keys: Keys) -> dict[str, str] | None:
+    """The strings of a row that is what it must be; None where it is not, or where its lane has no mould."""
+    mould = forms.row_mould(row.part_hmacs)
+    strings = None if mould is None else mould.strings(line)
+    if strings is None or strings.pop(ROW_ID) != row.row_id:
+        return None
+    found = keys.part_hmacs(strings)
+    return strings if all(row.part_hmacs[slot] == digest for slot, digest in found.items()) else None
+
+
+def _parts_by_tree(ordinal: int, line: bytes, row: ShardRow, forms: Moulds, keys: Keys) -> dict[str, str]:
+    """The strings of a row, each value compared with the skeleton's. Raises GateError with what is wrong."""
+    prompt = forms.prompt
     # Marks nobody can guess: a template constant that looks like one would otherwise stand for a slot.
     nonce = secrets.token_hex(16)
     marks = {f"{nonce} {slot}": slot for slot in prompt.slots if slot in row.part_hmacs}
-    skeleton_body = lane.body(prompt.fill({slot: mark for mark, slot in marks.items()}), prompt, shard.endpoint)
-    skeleton = lane.row(row.row_id, skeleton_body, shard.endpoint)
+    skeleton_body = forms.body({slot: mark for mark, slot in marks.items()})
+    skeleton = forms.lane.row(row.row_id, skeleton_body, forms.endpoint)
     parts: dict[str, str] = {}
     for expected, found in _leaves(skeleton, _parse(line, ordinal), ordinal):
         slot = marks.get(expected) if isinstance(expected, str) else None
@@ -108,8 +134,7 @@ def _inspect_row(ordinal: int, line: bytes, row: ShardRow, shard: FrozenShard, *
             parts[slot] = found
     if set(marks.values()) - parts.keys() - {prompt.salt_slot}:  # a part that the lane loses; the salt alone is not for every lane
         raise GateError(GateCode.SHAPE, ordinal)
-    body = payload(lane, prompt, shard.endpoint, parts)
-    return InspectedRow(row=row, payload_hmac=keys.hmac("payload", body), payload_bytes=len(body))
+    return parts
 
 
 def _parse(line: bytes, ordinal: int) -> Any:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,9 @@ _OPEN_FOLDER, _OPEN_FILE = 0o755, 0o644
 _GROUP_FOLDER, _GROUP_FILE = 0o750, 0o640
 _LONGEST_ROOT = 200  # file systems take 255 bytes in a name
 _CENT = Decimal(1).scaleb(-9)
+_NAMES = tuple(sorted(FIXED_SCHEMA.names))
+_values = attrgetter(*_NAMES)
+_encoded = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 class Status(StrEnum):
@@ -47,8 +51,9 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResultRow:
-    """One row of a result file. output: text, or JSON text for an extraction. error_code: the reason code of a held or failed row.
+    """One row of a result file. output: text, or JSON text for an extraction.
 
+    error_code: the reason code of a held or failed row; `low_confidence` on a completed one that a person should review.
     weights_digest, lora_digest: SHA-256 of what answered, where the lane knows it. chunks: as `LaneResult.chunks`.
     """
 
@@ -157,14 +162,17 @@ def _column(rows: Sequence[ResultRow], one: pa.Field) -> pa.Array:
     elif one.name == "chunks":
         values = [None if value is None else [{"start": start, "end": end} for start, end in value] for value in values]
     elif one.type == pa.string():
-        values = [None if value is None else storable(value) for value in values]
+        try:
+            return pa.array(values, one.type)
+        except UnicodeEncodeError:
+            values = [None if value is None else storable(value) for value in values]
     return pa.array(values, one.type)
 
 
 def _canonical(row: ResultRow) -> bytes:
-    values = {name: getattr(row, name) for name in FIXED_SCHEMA.names}
+    values = dict(zip(_NAMES, _values(row), strict=True))
     values["cost_usd"] = None if row.cost_usd is None else str(row.cost_usd.quantize(_CENT))
-    return json.dumps(values, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode("utf-8", "replace")
+    return _encoded(values).encode("utf-8", "replace")
 
 
 def _prepare_root(root: Path, group: str | None) -> None:

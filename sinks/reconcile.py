@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from pathlib import Path
 from typing import Protocol, TypeGuard
 
 from policies.model import Endpoint
@@ -30,6 +31,8 @@ NOT_FOUND = "not_found"
 HELD = "held"
 EXTRA_JOB = "extra_job"
 LATE_ORPHAN = "late_orphan"
+FOREIGN_JOB = "foreign_job"
+"""The job that was taken for an intent's, by a person, has only rows of others: the intent's own is looked for like a late one."""
 
 RECONCILE_AFTER_S = 120.0
 # A provider's own window for a batch is a day; a job that has not turned up two days after its intent does not exist.
@@ -186,7 +189,7 @@ class _Desk:
             return False, []
         states = run_state(self.ledger, intent.run_id)
         mine = [state for record_id in intent.record_ids if (state := states.get(record_id)) is not None]
-        if all(state.intent_id == intent.intent_id and state.state == "rejected" for state in mine):
+        if all(state.intent_id == intent.intent_id and (state.state == "rejected" or state.reason == FOREIGN_JOB) for state in mine):
             return True, self.adopt(intent, lane, jobs)
         self._stop(lane, jobs)
         self.ledger.commit([self._entry(intent, Event.CANCELLED, LATE_ORPHAN, job_id) for job_id in jobs])
@@ -283,3 +286,17 @@ def _watched(ledger: Ledger, run_id: str | None, since: datetime) -> list[OpenIn
             since=since,
         ).to_pylist()
     return [OpenIntent(**{**row, "record_ids": tuple(row["record_ids"])}) for row in rows]
+
+
+def runs_with_foreign_jobs(ledger: Ledger | Path, since: datetime) -> frozenset[str]:
+    """Runs with a hand-over that a person took for a job of others: its own may be out still, so a collection looks for it too."""
+    with reading(ledger, ("intents",)) as reader:
+        rows = reader.table(
+            """
+            SELECT DISTINCT i.run_id FROM intents i JOIN entries last ON last.seq = i.last_seq
+            WHERE last.event = 'rejected' AND last.detail_code = $code AND last."at" >= $since
+            """,
+            code=FOREIGN_JOB,
+            since=since,
+        )
+    return frozenset(rows["run_id"].to_pylist())

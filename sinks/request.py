@@ -59,6 +59,7 @@ class Prompt:
     salt_slot: str | None = None
     repair: str = ""
     repairing: bool = False
+    _hash: str = field(default="", init=False, repr=False, compare=False)  # made when it is first asked for, then by every record
 
     @property
     def slots(self) -> tuple[str, ...]:
@@ -92,7 +93,9 @@ class Prompt:
     @property
     def hash(self) -> str:
         """SHA-256 over the canonical form, hex: the `template_hash` of results and ledger, and the task's identity."""
-        return hashlib.sha256(self.canonical).hexdigest()
+        if not self._hash:
+            object.__setattr__(self, "_hash", hashlib.sha256(self.canonical).hexdigest())
+        return self._hash
 
     def present(self, record_parts: Mapping[str, str]) -> frozenset[str]:
         """The slots this record fills; parts for absent or empty slots are left out of its request."""

@@ -73,7 +73,20 @@ class Points:
     items: Sequence[str]
 
 
-Block = Table | Facts | Quote | Points | Sankey | BarChart | StepChart
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Image:
+    """A drawing that lies in the page as data. summary: what it shows, for those who do not see it."""
+
+    kind: ClassVar[str] = "image"
+    name: str
+    source: str
+    width: int
+    height: int
+    summary: str
+    caption: str
+
+
+Block = Table | Facts | Quote | Points | Sankey | BarChart | StepChart | Image
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,9 +17,11 @@ import jinja2
 
 from flows.audit_report import account, exceptions, movement, routing
 from flows.audit_report.blocks import Section
+from flows.audit_report.breakeven_section import when_own_machines_are_cheaper
 from flows.audit_report.period import Period
 from flows.audit_report.registry_facts import Registry
 from flows.audit_report.verification import Verification
+from flows.breakeven import BreakEven
 from sinks.ledger.report_rows import ReportData
 
 STYLE, SCRIPT, PAGE = "report.css", "report.js", "report.html"
@@ -27,7 +29,9 @@ STYLE, SCRIPT, PAGE = "report.css", "report.js", "report.html"
 _TEMPLATES = Path(__file__).with_name("page")
 
 
-def sections(data: ReportData, *, period: Period, registry: Registry, verification: Verification) -> list[Section]:
+def sections(
+    data: ReportData, *, period: Period, registry: Registry, verification: Verification, economics: BreakEven | None = None
+) -> list[Section]:
     """The report, top to bottom."""
     return [
         account.summary(data, period, verification),
@@ -39,6 +43,7 @@ def sections(data: ReportData, *, period: Period, registry: Registry, verificati
         exceptions.overrides(data),
         exceptions.ambiguous(data),
         account.costs(data),
+        *([when_own_machines_are_cheaper(economics)] if economics is not None else []),
         account.local_engine(data),
         *exceptions.found_afterwards(data),
         account.versions(data),

@@ -53,6 +53,15 @@ def held(**options: Any) -> None:
 
 @audit.command()
 @with_filter
+@NAMES
+@with_ledger
+def doubtful(**options: Any) -> None:
+    """Answers from inside kept with too little confidence (strategy waterfall), for a person to review, and what reviewers said."""
+    ask("doubtful", **options)
+
+
+@audit.command()
+@with_filter
 @with_ledger
 def costs(**options: Any) -> None:
     """Tokens and dollars by day, run, endpoint and model: settled, reserved for them before, and how many are unpriced."""
@@ -123,8 +132,11 @@ def verify(ledger: Path | None, key: Path | None, anchor: tuple[str, ...], job: 
         return 1
     what = "every entry recomputed" if deep else "files and signatures; `--deep` recomputes every entry"
     click.echo(f"intact: {verdict.entries} entries in {verdict.segments} segments ({what})")
-    if compared.kept:
-        click.echo(f"{len(compared.kept)} anchored checkpoints agree with it")
+    if verdict.compared:
+        places = [*map(str, compared.folders), *(["the job's anchors"] if compared.kept else [])]
+        click.echo(f"{verdict.compared} anchored checkpoints agree with it, from {', '.join(places)}")
+    else:
+        click.echo("compared with no anchor: a log whose end was cut off would look the same; --anchor FOLDER or --job JOB compares")
     click.echo(f"signed by {verdict.keys[-1]}" if verdict.pinned else f"self-consistent, key not pinned: signed by {verdict.keys[-1]}")
     if deep and not are_as_written(path):
         click.echo("warning: ledger.duckdb does not hold the views that `waybill ledger relink` would write; relink before you query it")

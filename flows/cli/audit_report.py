@@ -34,6 +34,11 @@ _DAY = click.DateTime(["%Y-%m-%d"])
 @click.option(
     "--anchor", type=click.Path(path_type=Path, exists=True, file_okay=False), multiple=True, help="A folder of anchored checkpoints."
 )
+@click.option(
+    "--economics",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Figures as for `waybill costs breakeven`: their chart is then in the report.",
+)
 def report(
     *,
     month: datetime | None,
@@ -45,6 +50,7 @@ def report(
     deep: bool,
     key: Path | None,
     anchor: tuple[Path, ...],
+    economics: Path | None,
 ) -> int:
     """One HTML file about a period. Exit 1 when the ledger is not intact: the report is written nevertheless, and says so on top."""
     from flows.audit_report.period import days_between, month_of  # noqa: PLC0415 - heavy; `--help` must stay instant
@@ -60,7 +66,7 @@ def report(
     keys = verifier_keys(key.read_text(encoding="utf-8", errors="replace")) if key else ()
     if key and not keys:
         raise click.UsageError(f"{key}: no key in it; pin the line that `waybill ledger key` prints")
-    made = audit_report(ledger, period, now=datetime.now(UTC), registry=registry, deep=deep, keys=keys, anchors=anchor)
+    made = audit_report(ledger, period, now=datetime.now(UTC), registry=registry, deep=deep, keys=keys, anchors=anchor, economics=economics)
     file = output or Path(f"waybill-audit-{period.name}.html")
     if str(file) == "-":
         sys.stdout.buffer.write(made.html.encode())

@@ -14,7 +14,10 @@ import click
 @click.option("--wait", is_flag=True, help="Wait until everything has come, or the job's deadline has passed.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a run.")
 def collect(*, job: str, out: str | None, wait: bool, as_json: bool) -> int:
-    """Fetch the results of JOB's open cloud batches, of every run. Exit 4 while some are still out."""
+    """Fetch the results of JOB's open cloud batches, of every run. Exit 4 while some are still out.
+
+    The bundled emulator runs only as long as the command, so what is at the emulator is always waited for.
+    """
     from flows.prefect_settings import quiet_at_the_terminal  # noqa: PLC0415 - `--help` must stay instant
 
     quiet_at_the_terminal()

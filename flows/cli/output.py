@@ -78,7 +78,7 @@ def plain(value: object) -> object:
     """What JSON has no word for."""
     if isinstance(value, datetime | date):
         return value.isoformat()
-    return str(value) if isinstance(value, Decimal) else repr(value)
+    return format(value, "f") if isinstance(value, Decimal) else repr(value)
 
 
 def _flat(table: Any) -> Any:
@@ -94,7 +94,9 @@ def _flat(table: Any) -> Any:
         column = table[name]
         if pa.types.is_nested(column.type):
             column = pa.array([None if value is None else json.dumps(value, default=plain) for value in column.to_pylist()], pa.string())
-        if pa.types.is_string(column.type):
+        if pa.types.is_decimal(column.type):  # Arrow, too, writes an amount of nothing as 0E-9
+            column = pa.array([None if value is None else format(value, "f") for value in column.to_pylist()], pa.string())
+        elif pa.types.is_string(column.type):
             column = pc.replace_substring_regex(column, FORMULA, r"'\1")
         columns[name] = column
     return pa.table(columns)
@@ -157,7 +159,7 @@ def _cell(value: object) -> str:
         return " ".join(_cell(item) for item in value.values() if item is not None)
     if isinstance(value, datetime):
         return value.strftime("%Y-%m-%d %H:%M:%S")
-    if isinstance(value, float):
-        return f"{value:g}"
+    if isinstance(value, float | Decimal):  # str() of an amount of nothing is 0E-9
+        return format(value, "g" if isinstance(value, float) else "f")
     # What steers a terminal (in the name of a file, say) is shown, not obeyed.
     return "".join(one if one.isprintable() or one == "\n" else f"\\x{ord(one):02x}" for one in str(value))

@@ -1,37 +1,68 @@
-"""`waybill plan JOB`: what would go where, how much, how long; no side effects."""
+"""`waybill plan JOB`: what would go where, how much, until when; and how a finished night compares. No side effects."""
 
 from __future__ import annotations
 
+import json
+from typing import TYPE_CHECKING
+
 import click
+
+if TYPE_CHECKING:
+    from flows.night import NightOptions
+
+DAY = click.DateTime(["%Y-%m-%d"])
 
 
 @click.command()
 @click.argument("job", type=click.Path(dir_okay=False))
+@click.option("--out", type=click.Path(file_okay=False), help="As given to `waybill run`: where the ledger of earlier nights is.")
 @click.option("--limit", type=click.IntRange(min=1), help="Take only the first N documents.")
-def plan(*, job: str, limit: int | None) -> None:
-    """Say what JOB would send where, without sending, writing or recording anything."""
-    from rich.console import Console  # noqa: PLC0415 - heavy; `--help` must stay instant
-    from rich.table import Column, Table  # noqa: PLC0415
+@click.option("--reprocess", is_flag=True, help="As `waybill run --reprocess`: unchanged documents too.")
+@click.option("--against", type=DAY, metavar="YYYY-MM-DD", help="Hold the plan of that night (its logical date) against what it came to.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def plan(*, job: str, out: str | None, limit: int | None, reprocess: bool, against: object, as_json: bool) -> None:
+    """Say what JOB would send where, what it costs, and whether it ends before its deadline. Nothing is sent, written or recorded.
 
-    from flows.night import NightOptions  # noqa: PLC0415
+    What would stop `waybill run` stops this too, with the same words and exit code.
+    """
+    from flows.night import NightOptions  # noqa: PLC0415 - heavy; `--help` must stay instant
+
+    options = NightOptions(job=job, out=out, limit=limit, reprocess=reprocess)
+    if against is None:
+        _plan(options, as_json=as_json)
+    else:
+        _against(options, f"{against:%Y-%m-%d}", as_json=as_json)
+
+
+def _plan(options: NightOptions, *, as_json: bool) -> None:
+    from flows.cli.plan_view import plan_lines, plan_tables  # noqa: PLC0415
+    from flows.plan_tree import plan_tree  # noqa: PLC0415
     from flows.planning import make_plan  # noqa: PLC0415
 
-    made = make_plan(NightOptions(job=job, limit=limit))
+    made = make_plan(options)
+    if as_json:
+        click.echo(json.dumps(plan_tree(made)))
+    else:
+        _print(plan_tables(made), plan_lines(made))
+
+
+def _against(options: NightOptions, date: str, *, as_json: bool) -> None:
+    from flows.cli.plan_view import comparison_lines, comparison_table  # noqa: PLC0415
+    from flows.plan_against import compare  # noqa: PLC0415
+    from flows.plan_tree import comparison_tree  # noqa: PLC0415
+
+    made = compare(options, date)
+    if as_json:
+        click.echo(json.dumps(comparison_tree(made)))
+    else:
+        _print([comparison_table(made)], comparison_lines(made))
+
+
+def _print(tables: list[object], lines: list[str]) -> None:
+    from rich.console import Console  # noqa: PLC0415 - heavy
+
     console = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
-    places = Table(
-        Column("destination", no_wrap=True), "documents", "tokens in, about", "tokens out, at most", Column("US dollars", no_wrap=True)
-    )
-    for name, documents in made.by_endpoint.most_common():
-        dollars = f"{made.usd_least[name]:,.4f} to {made.usd_most[name]:,.4f}" if made.usd_most.get(name) else ""
-        places.add_row(name, f"{documents:,}", f"{made.tokens_in[name]:,}", f"{made.tokens_out[name]:,}", dollars)
-    for reason, documents in made.by_reason.most_common():
-        places.add_row(f"held: {reason}", f"{documents:,}", "", "", "")
-    console.print(places)
-    classes = Table("data class", "local", "cloud", "held")
-    for name in sorted({name for name, _ in made.by_class}):
-        classes.add_row(name, *(str(made.by_class[name, place] or "·") for place in ("local", "cloud", "held")))
-    console.print(classes)
-    for period, most in (("night", made.budget.night), ("month", made.budget.month)):
-        if most is not None:
-            console.print(f"budget for the {period}: ${most:.2f}; what does not fit at its most is not handed over (docs/cloud/costs.md)")
-    console.print(f"{made.documents:,} documents; reading and detection took {made.seconds:.1f} s here. Nothing was sent or recorded.")
+    for table in tables:
+        console.print(table)
+    for line in lines:
+        console.print(line)

@@ -24,7 +24,7 @@ def check(path: Path | None, registry: Path | None, prices: Path | None) -> int:
     from detectors import load  # noqa: PLC0415 - heavy; `--help` must stay instant
     from policies.check import Severity  # noqa: PLC0415
     from policies.check import check as find_problems  # noqa: PLC0415
-    from policies.load import DEFAULT_POLICY  # noqa: PLC0415
+    from policies.load import DEFAULT_POLICY, DEFAULT_REGISTRY  # noqa: PLC0415
     from policies.registry import load_rulebook  # noqa: PLC0415
 
     rules = load_rulebook(path or DEFAULT_POLICY, registry, prices)
@@ -34,8 +34,9 @@ def check(path: Path | None, registry: Path | None, prices: Path | None) -> int:
     for problem in problems:
         click.echo(f"{problem.severity}: {problem.where}: {problem.message}")
     errors = sum(problem.severity is Severity.ERROR for problem in problems)
-    size = f"{len(loaded.classes)} classes, {len(loaded.routes)} routes"
-    click.echo(f"{path or DEFAULT_POLICY.name}: {size}, {errors} errors, {len(problems) - errors} warnings")
+    size = f"{path or DEFAULT_POLICY.name}: {len(loaded.classes)} classes, {len(loaded.routes)} routes"
+    places = f"{registry or DEFAULT_REGISTRY.name}: {len(rules.registry)} endpoints"
+    click.echo(f"{size}; {places}; {errors} errors, {len(problems) - errors} warnings")
     return 1 if errors else 0
 
 

@@ -56,7 +56,7 @@ def _refuse_what_does_not_fit(given: dict[str, Any]) -> None:
     wanted = [name for name in ("record", "data_class", "check") if given[name]]
     if len(wanted) != 1:
         raise click.UsageError("name one of --record ID, --class CLASS with --lane LANE, and --check FILE")
-    allowed = {"record": {"with_source", "output"}, "data_class": {*OF_A_CLASS, "key", "output"}, "check": {"key"}}[wanted[0]]
+    allowed = {"record": {"with_source", "output", "key"}, "data_class": {*OF_A_CLASS, "key", "output"}, "check": {"key"}}[wanted[0]]
     for name in (*OF_A_CLASS, "key", "with_source", "output"):
         if given[name] and name not in allowed:
             flag = {"output": "out", "data_class": "class"}.get(name, name.replace("_", "-"))
@@ -71,13 +71,14 @@ def _record(given: dict[str, Any]) -> int:
     from flows.proving import record_proof  # noqa: PLC0415 - heavy; `--help` must stay instant
 
     ledger, record = given["ledger"], given["record"]
-    made = record_proof(ledger, record, with_source=given["with_source"])
+    asked = {"with_source": given["with_source"], "pinned": _pinned(given["key"])}
+    made = record_proof(ledger, record, **asked)
     if made is None:
         named = _named(ledger, record)
         if len(named) > 1:
             click.echo(f"waybill: {len(named)} records have that name; name one of: {', '.join(named)}", err=True)
             return 1
-        made = record_proof(ledger, named[0], with_source=given["with_source"]) if named else None
+        made = record_proof(ledger, named[0], **asked) if named else None
     if made is None:
         click.echo(f"waybill: the ledger {ledger} has no entry about such a record: there is nothing to prove", err=True)
         return 1
@@ -120,13 +121,16 @@ def _check(file: Path, key: Path | None, fmt: str) -> int:
     from flows.proving import check_file  # noqa: PLC0415
     from sinks.errors import ProofError  # noqa: PLC0415
 
+    if not file.exists():
+        raise click.UsageError(f"--check: {file}: no such file; name what `waybill audit prove --out` wrote")
     try:
         found = check_file(file, _pinned(key))
     except ProofError as error:
         click.echo(json.dumps({"holds": False, "why": str(error)}) if fmt == "json" else f"DOES NOT HOLD: {error}")
         return 1
     if fmt == "json":
-        click.echo(json.dumps({"holds": True, "pinned": found.pinned, "key": str(found.key), "text": list(found.text)}))
+        said = {"holds": True, "pinned": found.pinned, "summary_checked": not found.own_words, "key": str(found.key)}
+        click.echo(json.dumps({**said, "text": list(found.text)}))
         return 0
     _print([*found.text, "", *found.limits, ""])
     if found.own_words:

@@ -98,7 +98,7 @@ class AwsConnection:
 
     def __post_init__(self) -> None:
         if not _REGION.fullmatch(self.region):
-            raise EndpointError(f"{self.name}: region: expected the name of a region, such as eu-central-1, found {self.region!r}")
+            raise EndpointError(f"{self.name}: region: expected the name of a region, such as eu-central-1, found {self.region or 'none'}")
         if self.ca_file and not Path(self.ca_file).is_file():  # botocore would say so at the first request
             raise EndpointError(f"{self.name}: ca_file: expected a file with certificates, found none at {self.ca_file}")
         for key in ("endpoint_url", "s3_endpoint_url"):

@@ -73,7 +73,7 @@ class Calls:
         """As `ask`, for something that is to be gone afterwards; False when it was gone already."""
         try:
             self.ask(what, call)
-        except _GoneError:
+        except GoneError:
             return False
         return True
 
@@ -88,11 +88,11 @@ class Calls:
             )
         status = getattr(error, "status_code", None)
         reason = f"HTTP {status}" if status else type(error).__name__
-        kind = _GoneError if gone else EndpointError
+        kind = GoneError if gone else EndpointError
         return kind(f"endpoint {self._name}: no usable answer to {what!r} ({reason}); run again when it is reachable")
 
 
-class _GoneError(EndpointError):
+class GoneError(EndpointError):
     """The provider has no such thing."""
 
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import IO, Any
 
-from sinks.clients.calls import BATCH, DOWNLOAD_CHUNK, Calls, id_and_state, identity_of, items_of
+from sinks.clients.calls import BATCH, DOWNLOAD_CHUNK, Calls, GoneError, id_and_state, identity_of, items_of
 from sinks.clients.connection import NO_KEY, OpenAIOptions, http_client
 from sinks.clients.provider_clock import ProviderClock
 
@@ -118,8 +118,11 @@ class OpenAIBatches:
         files = [(str(item.id), str(getattr(item, "filename", ""))) for item in items_of(page, self.name)]
         return files, bool(getattr(page, "has_more", False))
 
-    def download(self, file_id: str, target: IO[bytes]) -> int:
-        """Stream a file's content into `target`; returns its length. A body shorter than announced is an EndpointError."""
+    def download(self, file_id: str, target: IO[bytes]) -> int | None:
+        """Stream a file's content into `target`; returns its length. A body shorter than announced is an EndpointError.
+
+        None when the time that it is kept for is over: both its content and the file itself are said to be gone.
+        """
 
         def stream() -> int:
             length = 0
@@ -128,7 +131,12 @@ class OpenAIBatches:
                     length += target.write(chunk)
             return length
 
-        return self._calls.ask("content", stream)
+        try:
+            return self._calls.ask("content", stream)
+        except GoneError:
+            if self.file_name(file_id) is not None:
+                raise
+            return None
 
     def delete_file(self, file_id: str) -> bool:
         """Delete a file; False when it was gone already."""

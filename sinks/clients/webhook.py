@@ -25,7 +25,8 @@ class Alert:
     deadline: hand-overs past their deadline. extra_jobs: jobs found twice at a provider and cancelled.
     unanchored: anchors that did not take the ledger's newest checkpoint. local_down: records that the engine inside did not take.
     contradicted: records not sent because the provider's account contradicts the registry. wrong_account: jobs that the provider does not
-    know any more. unknown_state: jobs in a state that nobody knows.
+    know any more. unknown_state: jobs in a state that nobody knows. budget_50, budget_80, budget_100: limits of the budget that have just
+    come to so much percent, each counted at the highest.
     """
 
     run_id: str
@@ -40,11 +41,15 @@ class Alert:
     contradicted: int = 0
     wrong_account: int = 0
     unknown_state: int = 0
+    budget_50: int = 0
+    budget_80: int = 0
+    budget_100: int = 0
 
     @property
     def news(self) -> bool:
         """Whether there is something to look after now, also while a collection is still waiting for results."""
-        return any((self.deadline, self.quarantined, self.local_down, self.contradicted, self.wrong_account, self.unknown_state))
+        trouble = (self.deadline, self.quarantined, self.local_down, self.contradicted, self.wrong_account, self.unknown_state)
+        return any((*trouble, self.budget_50, self.budget_80, self.budget_100))
 
     @property
     def needed(self) -> bool:

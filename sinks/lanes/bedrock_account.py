@@ -15,13 +15,16 @@ from sinks.clients.bedrock_client import UNREADABLE, AccountState
 from sinks.lanes.bedrock_settings import accepted_codes
 
 # What each mode contradicts. `default` and `inherit` leave it to the model: no promise that nothing is kept, but no review or sharing
-# that the registry would have to know of either. A mode that nobody knows contradicts every promise.
+# that the registry would have to know of either. A mode that nobody knows contradicts every promise. How long a review keeps what it
+# looks at is said nowhere, so no number of days holds there.
+DAYS = "retention_days"
 _PROMISES = {"zero_data_retention": True, "human_review": False, "training_use": False}
+NOTHING_KEPT = "none"
 _BROKEN = {
-    "none": frozenset[str](),
+    NOTHING_KEPT: frozenset[str](),
     "default": frozenset({"zero_data_retention"}),
     "inherit": frozenset({"zero_data_retention"}),
-    "aws_review": frozenset({"zero_data_retention", "human_review"}),
+    "aws_review": frozenset({"zero_data_retention", "human_review", DAYS}),
 }
 # Inference profiles route a request to any region of a geography; their ids begin with it. The profile of an ARN cannot be judged.
 _PROFILE = re.compile(r"(?:us|us-gov|eu|apac|jp|au|ca|sa|me|af|il|in|uk|global)\..+|arn:.*inference-profile/.*")
@@ -45,6 +48,12 @@ def contradictions(endpoint: Endpoint, state: AccountState) -> tuple[Contradicti
     return tuple(replace(one, accepted=one.code in accepted) for one in _found(endpoint, state))
 
 
+def _stated(endpoint: Endpoint) -> list[str]:
+    """The facts of the registry that a mode may contradict."""
+    days = [DAYS] if DAYS in endpoint.facts else []
+    return [name for name, promise in _PROMISES.items() if endpoint.facts.get(name) is promise] + days
+
+
 def _found(endpoint: Endpoint, state: AccountState) -> Iterator[Contradiction]:
     if state.logs_text is None or state.retention == UNREADABLE:
         message = "its settings may not be read; allow bedrock:GetModelInvocationLoggingConfiguration and bedrock:GetAccountDataRetention"
@@ -52,8 +61,9 @@ def _found(endpoint: Endpoint, state: AccountState) -> Iterator[Contradiction]:
     if state.logs_text:
         message = f"model invocation logging is on in {endpoint.region}, so prompts and answers are kept in a log; switch text off there"
         yield Contradiction(code="invocation_logging", message=message)
-    stated = [name for name, promise in _PROMISES.items() if endpoint.facts.get(name) is promise]
-    broken = [name for name in stated if name in _BROKEN.get(state.retention, _PROMISES)]
+    broken = [name for name in _stated(endpoint) if name in _BROKEN.get(state.retention, (*_PROMISES, DAYS))]
+    if endpoint.facts.get(DAYS) == 0 and DAYS not in broken and state.retention != NOTHING_KEPT:  # zero days are zero retention
+        broken.append(DAYS)
     if broken and state.retention != UNREADABLE:
         message = f"its data retention in {endpoint.region} is {state.retention}, which contradicts {', '.join(broken)} in the registry"
         yield Contradiction(code="data_retention", message=message)

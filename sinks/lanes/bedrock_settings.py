@@ -132,15 +132,25 @@ def accepted_codes(endpoint: Endpoint) -> frozenset[str]:
 
 
 def _check_address(endpoint: Endpoint) -> None:
+    """The addresses of AWS name their region, and must name the endpoint's: requests and results do not leave it."""
     host = urlsplit(endpoint.base_url).hostname or ""
-    if ".amazonaws.com" not in host:
-        return
-    if host.startswith("bedrock-runtime"):
+    store = urlsplit(str(endpoint.settings.get("s3_endpoint_url", ""))).hostname or ""
+    if _is_aws(host) and host.startswith("bedrock-runtime"):
         raise EndpointError(
             f"endpoint {endpoint.name}: base_url: expected Bedrock's control plane, bedrock.REGION.amazonaws.com, found {host}"
         )
-    if f".{endpoint.region}." not in host:
-        raise EndpointError(f"endpoint {endpoint.name}: base_url: expected a host in the endpoint's region {endpoint.region}, found {host}")
+    if _is_aws(host) and not endpoint.region:
+        raise EndpointError(f"endpoint {endpoint.name}: region: expected the region of base_url's host, {host}, found none; add it")
+    for key, found in (("base_url", host), ("settings.s3_endpoint_url", store)):
+        # Old addresses of S3 have a hyphen before the region; s3.amazonaws.com, without one, leads anywhere.
+        if _is_aws(found) and not re.search(rf"[.-]{re.escape(endpoint.region)}\.", found):
+            raise EndpointError(
+                f"endpoint {endpoint.name}: {key}: expected a host in the endpoint's region {endpoint.region}, found {found}"
+            )
+
+
+def _is_aws(host: str) -> bool:
+    return re.search(r"\.(?:amazonaws\.com|amazonaws\.com\.cn|api\.aws)\.?$", host) is not None
 
 
 def _text(endpoint: Endpoint, name: str, pattern: re.Pattern[str], expected: str, *, default: str | None = None) -> str:

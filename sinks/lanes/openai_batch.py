@@ -127,11 +127,15 @@ class OpenAIBatchLane:
         )
 
     def collect(self, provider_job_id: str) -> Iterator[LaneResult]:
-        """Rows of the output file, then of the error file; either may be absent. Lines without a readable id come with an empty one."""
+        """Rows of the output file, then of the error file; either may be absent, or gone by now.
+
+        Lines without a readable id come with an empty one.
+        """
         for file_id in self._client.batch(provider_job_id).file_ids:
             # Unnamed from the start: result text is never left behind in the spool, whenever the process dies.
             with tempfile.TemporaryFile(dir=self._options.spool) as download:
-                self._client.download(file_id, download)
+                if self._client.download(file_id, download) is None:
+                    continue
                 refuse_markup(download, self._client.name)
                 yield from read_rows(download, asked=self._options.model)
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from typing import Any
 
 from sinks.lanes.reported import TORN_LINE, mapping, model_name, result_lines, result_tree, token_count
@@ -57,47 +56,46 @@ def read_row(line: bytes, *, asked: str = "") -> LaneResult:
         return LaneResult(row_id="", error_code=TORN_LINE)
     row_id, tree = found
     response = mapping(tree.get("response"))
+    body = _body(response.get("body"))
+    told = {**_counts(body), "model": model_name(body.get("model"), asked)}
     if tree.get("error"):
-        result = _failed(row_id, _error_code(mapping(tree["error"])), _body(response.get("body")))
-    else:
-        result = read_response(row_id, response.get("status_code"), response.get("body"))
-    return replace(result, model=model_name(_body(response.get("body")).get("model"), asked))
+        return LaneResult(row_id=row_id, error_code=_error_code(mapping(tree["error"])), **told)
+    return LaneResult(row_id=row_id, **_outcome(response.get("status_code"), body), **told)
 
 
 def read_response(row_id: str, status: object, tree: object) -> LaneResult:
     """The result of one chat completion: its HTTP status, where there was one, and its body. It has no model: who asks knows it."""
     body = _body(tree)
+    return LaneResult(row_id=row_id, **_outcome(status, body), **_counts(body))
+
+
+def _outcome(status: object, body: dict[str, Any]) -> dict[str, Any]:
+    """The output or the error code, and what goes with it. A failed row has used tokens all the same."""
     if isinstance(status, int) and status >= _CLIENT_ERROR:
-        return _failed(row_id, _status_code(status, mapping(body.get("error"))), body)
+        return {"error_code": _status_code(status, mapping(body.get("error")))}
     if body.get("error"):  # a 200 row with an error inside
-        return _failed(row_id, _error_code(mapping(body["error"])), body)
-    return _answered(row_id, body)
+        return {"error_code": _error_code(mapping(body["error"]))}
+    return _answered(body)
 
 
-def _answered(row_id: str, body: dict[str, Any]) -> LaneResult:
+def _answered(body: dict[str, Any]) -> dict[str, Any]:
     choices = body.get("choices")
     if not isinstance(choices, list) or not choices:
-        return _failed(row_id, "no_choices", body)
+        return {"error_code": "no_choices"}
     choice = mapping(choices[0])
     message = mapping(choice.get("message"))
     reason = choice.get("finish_reason")
     finish = None if reason is None else reason if isinstance(reason, str) and reason in _FINISHES else "other"
     if message.get("refusal"):
-        return _failed(row_id, "refusal", body, finish)
+        return {"error_code": "refusal", "finish_reason": finish}
     if finish == "content_filter":
-        return _failed(row_id, "content_filter", body, finish)
+        return {"error_code": "content_filter", "finish_reason": finish}
     if finish == "length":  # cut off in the middle: half an answer is not an answer
-        return _failed(row_id, "max_tokens", body, finish)
+        return {"error_code": "max_tokens", "finish_reason": finish}
     output = _text(message.get("content"))
     if not output.strip():
-        return _failed(row_id, "empty_output", body, finish)
-    result = LaneResult(row_id=row_id, output=output, finish_reason=finish, revision=_fingerprint(body.get("system_fingerprint")))
-    return _counted(result, body)
-
-
-def _failed(row_id: str, code: str, body: dict[str, Any], finish: str | None = None) -> LaneResult:
-    """A failed row; the tokens it used are paid for all the same."""
-    return _counted(LaneResult(row_id=row_id, error_code=code, finish_reason=finish), body)
+        return {"error_code": "empty_output", "finish_reason": finish}
+    return {"output": output, "finish_reason": finish, "revision": _fingerprint(body.get("system_fingerprint"))}
 
 
 def _error_code(error: dict[str, Any]) -> str:
@@ -139,17 +137,16 @@ def _text(content: object) -> str:
     return ""
 
 
-def _counted(result: LaneResult, body: dict[str, Any]) -> LaneResult:
-    """The result with its token counts. What was read from a cache, or written to it, is in `prompt_tokens` already."""
+def _counts(body: dict[str, Any]) -> dict[str, Any]:
+    """The token counts of a result. What was read from a cache, or written to it, is in `prompt_tokens` already."""
     usage = mapping(body.get("usage"))
     details = mapping(usage.get("prompt_tokens_details"))
-    return replace(
-        result,
-        tokens_in=token_count(usage.get("prompt_tokens")),
-        tokens_out=token_count(usage.get("completion_tokens")),
-        tokens_cached=token_count(details.get("cached_tokens")),
-        tokens_cache_written=token_count(details.get("cache_write_tokens")),
-    )
+    return {
+        "tokens_in": token_count(usage.get("prompt_tokens")),
+        "tokens_out": token_count(usage.get("completion_tokens")),
+        "tokens_cached": token_count(details.get("cached_tokens")),
+        "tokens_cache_written": token_count(details.get("cache_write_tokens")),
+    }
 
 
 def _fingerprint(value: object) -> str | None:

@@ -49,10 +49,16 @@ _OURS: Mapping[str, tuple[type, ...]] = {
     "gpus_per_replica": (int,),
     "isolation": (str,),
     "long_documents": (bool,),
-    # Read elsewhere: how shards are cut (`sinks/freeze.py`), and how long recovery waits (`sinks/reconcile.py`).
+    # Read elsewhere: how shards are cut (`sinks/packing.py`), how long recovery waits (`sinks/reconcile.py`), how tokens are counted
+    # (`flows/tokenizers.py`), and what they cost (`policies/prices.py`).
     "shard_max_rows": (int,),
     "shard_max_bytes": (int,),
+    "shard_min_rows": (int,),
+    "enqueued_tokens": (int,),
     "reconcile_after_s": (int, float),
+    "tokenizer": (str,),
+    "usd_per_million_input": (str, int, float),
+    "usd_per_million_output": (str, int, float),
 }
 _CHOICES = {"device": ("", "cpu"), "isolation": ("none", NETNS), "distributed_executor_backend": EXECUTORS}
 _POSITIVE = ("window", "replicas", "gpus_per_replica", TENSOR_PARALLEL)

@@ -82,6 +82,33 @@ def held(ledger: Ledger | Path, wanted: AuditFilter = EVERYTHING) -> pa.Table:
     )
 
 
+def doubtful(ledger: Ledger | Path, wanted: AuditFilter = EVERYTHING) -> pa.Table:
+    """Answers from inside that were kept with too little confidence: whose, where they are, and what reviewers said of them.
+
+    Columns: day, run_id, record_id, data_classes, partial, endpoint, model, confidence (0..1; null: none reported), result_file and
+    result_row, verdict (right, wrong, unsure; null: nobody has looked at it yet). The least confident first.
+    """
+    return _chosen(
+        ledger,
+        ("decisions",),
+        """
+        SELECT o.day, o.run_id, o.record_id, d.it.data_classes AS data_classes, d.it.partial AS partial, o.endpoint, o.model,
+               exp(o.confidence) AS confidence, o.result_file, o.result_row, r.verdict
+        FROM (FROM entries WHERE event = 'completed' AND detail_code = 'low_confidence') o
+        LEFT JOIN (SELECT run_id, record_id, arg_max({data_classes: data_classes, partial: partial}, seq) AS it
+                   FROM decisions GROUP BY run_id, record_id) d
+               ON d.run_id = o.run_id AND d.record_id = o.record_id
+        LEFT JOIN (SELECT run_id, record_id, arg_max(after, seq) AS verdict FROM entries
+                   WHERE event = 'reviewed' AND reason IN ('answer_right', 'answer_wrong') GROUP BY run_id, record_id) r
+               ON r.run_id = o.run_id AND r.record_id = o.record_id
+        WHERE ($since IS NULL OR o.day >= $since) AND ($until IS NULL OR o.day < $until) AND ($endpoint IS NULL OR o.endpoint = $endpoint)
+          AND ($data_class IS NULL OR list_contains(d.it.data_classes, $data_class))
+        ORDER BY o.confidence NULLS FIRST, o.record_id, o.run_id
+        """,
+        wanted,
+    )
+
+
 def costs(ledger: Ledger | Path, wanted: AuditFilter = EVERYTHING) -> pa.Table:
     """Tokens and US dollars, settled and reserved, by day, run, endpoint and model; of the records of a class, if one is named."""
     return _chosen(

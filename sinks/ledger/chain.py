@@ -21,7 +21,7 @@ from sinks.ledger.entry import Event
 from sinks.ledger.files import Archived, in_force
 from sinks.ledger.note import NO_PREVIOUS, Checkpoint, NoteError, VerifierKey
 from sinks.ledger.recompute import Fault, FaultError, Stretch, recompute
-from sinks.ledger.schema import SCHEMA_VERSION
+from sinks.ledger.schema import VERSIONS
 from sinks.ledger.seal import Seal, SealError, opened, origin, unverified
 from sinks.ledger.tree import Frontier
 
@@ -38,6 +38,7 @@ class Chain:
     frontier: Frontier = field(default_factory=Frontier)
     ledger_id: str = ""
     key: VerifierKey | None = None
+    version: int = VERSIONS[0]  # of the newest checkpoint: it never falls
     used: list[VerifierKey] = field(default_factory=list)
     checkpoints: list[Checkpoint] = field(default_factory=list)
     notes: dict[int, str] = field(default_factory=dict)  # by tree size, as they were signed
@@ -98,7 +99,7 @@ def _go_through(chain: Chain, file: _File, digests: dict[int, str], *, scan: boo
         chain.ledger_id, chain.key = seal.ledger_id, _first_key(seal, statements)
     compacted = [one for one in statements if one["event"] == Event.COMPACTED]
     chain.compacted |= {(one["result_file"], one["result_digest"], one["before"], one["after"]) for one in compacted}
-    stretch = Stretch(path=file.path, before=before, signed=_signed(name, seal, expected))
+    stretch = Stretch(path=file.path, before=before, signed=_signed(name, seal, expected), version=seal.version)
     handed_over = {one["seq"]: one["after"] for one in statements if one["event"] == Event.KEY_ROTATED}
     last_key = chain.key
     for note in seal.notes:
@@ -126,7 +127,7 @@ def _next_checkpoint(chain: Chain, key: VerifierKey, name: str, note: str, diges
         checkpoint = opened(note, key)
     except SealError as error:
         raise FaultError(expected, f"{name}: {error}") from None
-    if checkpoint.origin != origin(chain.ledger_id) or checkpoint.schema != SCHEMA_VERSION:
+    if checkpoint.origin != origin(chain.ledger_id) or checkpoint.schema not in VERSIONS or checkpoint.schema < chain.version:
         raise FaultError(expected, f"{name}: its checkpoint is of another ledger or format")
     if checkpoint.segment != chain.segment + 1 or checkpoint.size <= chain.size:
         raise FaultError(expected, f"{name}: its checkpoint is of segment {checkpoint.segment}, expected {chain.segment + 1}")
@@ -134,7 +135,7 @@ def _next_checkpoint(chain: Chain, key: VerifierKey, name: str, note: str, diges
     if before is not None and before != checkpoint.previous:
         first = chain.checkpoints[-2].size + 1 if len(chain.checkpoints) > 1 else 1
         raise FaultError(first, f"segment {chain.segment} is not the file after which segment {checkpoint.segment} was signed")
-    chain.segment, chain.size = checkpoint.segment, checkpoint.size
+    chain.segment, chain.size, chain.version = checkpoint.segment, checkpoint.size, checkpoint.schema
     chain.checkpoints.append(checkpoint)
     chain.notes[checkpoint.size] = note
     if key not in chain.used:
@@ -145,8 +146,12 @@ def _next_checkpoint(chain: Chain, key: VerifierKey, name: str, note: str, diges
 def _first_key(seal: Seal, statements: Sequence[dict[str, Any]]) -> VerifierKey:
     """The key that the first entry states; whether it is the right one, only a pinned key can tell."""
     first = next((one for one in statements if one["seq"] == 1 and one["event"] == Event.SCHEMA), None)
-    if first is None or first["detail_code"] != f"version_{SCHEMA_VERSION}":
-        raise FaultError(1, f"the first entry does not state `version_{SCHEMA_VERSION}`")
+    try:
+        version = unverified(seal.notes[0]).schema
+    except SealError as error:
+        raise FaultError(1, f"its first checkpoint is {error}") from None
+    if first is None or first["detail_code"] != f"version_{version}":
+        raise FaultError(1, "the first entry does not state the version of the format that its checkpoint does")
     return _ledgers_key(1, "the first entry states no verifier key of this ledger", first["after"], origin(seal.ledger_id))
 
 

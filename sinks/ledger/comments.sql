@@ -51,6 +51,7 @@ COMMENT ON COLUMN entries.confidence IS 'Mean log-probability of the answer’s 
 COMMENT ON COLUMN entries.before IS 'What it was before; of compacted the first segment; of key_rotated the hash of the old key.';
 COMMENT ON COLUMN entries.after IS 'What it is afterwards; of compacted the last segment; of key_rotated and schema the verifier key.';
 COMMENT ON COLUMN entries.expiry IS 'Until when it holds, UTC.';
+COMMENT ON COLUMN entries.cost_centre IS 'Who is charged for the run.';
 COMMENT ON COLUMN entries.approval IS 'Of a lowered class: who approved it, and the Ed25519 signature over the statement.';
 COMMENT ON COLUMN entries.day IS 'The UTC day of it.';
 
@@ -234,6 +235,7 @@ COMMENT ON COLUMN runs.finished IS 'Its last start has ended and owes no result.
 COMMENT ON COLUMN runs.ended_as IS 'How it ended: done, pending (the cloud still owes results) or gate_refused.';
 COMMENT ON COLUMN runs.starts IS 'How often it was started.';
 COMMENT ON COLUMN runs.template_hash IS 'SHA-256 of the prompt template, as of the last start.';
+COMMENT ON COLUMN runs.cost_centre IS 'Who is charged, as of the last start; null where the job names nobody.';
 COMMENT ON COLUMN runs.policy_hash IS 'Policy, registry and prices, as of the last start.';
 COMMENT ON COLUMN runs.detectors_hash IS 'Detectors, as of the last start.';
 COMMENT ON COLUMN runs.seq IS 'Its first entry.';

@@ -33,7 +33,7 @@ from sinks.ledger.files import Archived
 from sinks.ledger.lock import one_runner
 from sinks.ledger.note import Checkpoint
 from sinks.ledger.recompute import Stretch, recompute
-from sinks.ledger.schema import DICTIONARY_COLUMNS, ENTRY_SCHEMA
+from sinks.ledger.schema import DICTIONARY_COLUMNS, schema_of
 from sinks.ledger.seal import Seal, SealError, unverified
 from sinks.ledger.segments import FILE_MODE, FOLDER_MODE, Ledger
 from sinks.ledger.superseded import delete_superseded
@@ -109,7 +109,8 @@ def _archive_loose(ledger: Ledger, clock: Callable[[], datetime], least: int) ->
     month = max(_month_of(loose[0][1]), before[-1].month if before else "")
     target = files.archived_path(ledger.path / files.ARCHIVE, month, after + 1, numbers[-2])
     frontier = _seal_of(before[-1].path).frontier if before else Frontier()
-    return _make(ledger, target, _segments([path for _, path in loose]), frontier, clock)
+    version = _seal_of(loose[-2][1]).version
+    return _make(ledger, target, _segments([path for _, path in loose], version), frontier, clock, version=version)
 
 
 def _merge_months(ledger: Ledger, clock: Callable[[], datetime]) -> list[str]:
@@ -123,18 +124,21 @@ def _merge_months(ledger: Ledger, clock: Callable[[], datetime]) -> list[str]:
         parts = list(group)
         if month < now and len(parts) > 1:
             target = files.archived_path(ledger.path / files.ARCHIVE, month, parts[0].first, parts[-1].last)
-            written.append(_make(ledger, target, _parts(parts), frontier, clock))
+            version = _seal_of(parts[-1].path).version
+            written.append(_make(ledger, target, _parts(parts, version), frontier, clock, version=version))
         frontier = _seal_of(parts[-1].path).frontier
     return written
 
 
-def _make(ledger: Ledger, target: Path, sources: Iterator[_Source], before: Frontier, clock: Callable[[], datetime]) -> str:
-    """Write an archive file, see that it is what was signed, state it, and give it its name; returns that."""
+def _make(
+    ledger: Ledger, target: Path, sources: Iterator[_Source], before: Frontier, clock: Callable[[], datetime], *, version: int
+) -> str:
+    """Write an archive file, see that it is what was signed, state it, and give it its name; returns that. version: of its last segment."""
     target.parent.mkdir(mode=FOLDER_MODE, exist_ok=True)
     temporary = files.temporary_path(target.parent)
     try:
-        notes = _write(temporary, sources)
-        fault = recompute(Stretch(path=temporary, before=before, signed=tuple((note.size, note.root) for note in notes)))
+        notes = _write(temporary, sources, version)
+        fault = recompute(Stretch(path=temporary, before=before, signed=tuple((note.size, note.root) for note in notes), version=version))
         if fault is not None:
             raise LedgerUnavailableError(f"{ledger.path}: at entry {fault.seq}, the rows are not what was signed; {_VERIFY}")
         temporary.chmod(FILE_MODE)
@@ -162,12 +166,12 @@ def _make(ledger: Ledger, target: Path, sources: Iterator[_Source], before: Fron
     return target.name
 
 
-def _write(path: Path, sources: Iterator[_Source]) -> list[Checkpoint]:
+def _write(path: Path, sources: Iterator[_Source], version: int) -> list[Checkpoint]:
     """Copy the rows into row groups of one size, a few batches in memory at a time; returns the checkpoints of all segments in the file."""
     seals: list[Seal] = []
     waiting: list[pa.RecordBatch] = []
     rows = 0
-    with pq.ParquetWriter(path, ENTRY_SCHEMA, compression="zstd", use_dictionary=DICTIONARY_COLUMNS) as writer:
+    with pq.ParquetWriter(path, schema_of(version), compression="zstd", use_dictionary=DICTIONARY_COLUMNS) as writer:
         for source in sources:
             if seals and source.seal.first_seq != seals[-1].last_seq + 1:
                 raise LedgerUnavailableError(f"{path.parent.parent}: entries after {seals[-1].last_seq} are missing; {_VERIFY}")
@@ -189,7 +193,7 @@ def _write(path: Path, sources: Iterator[_Source]) -> list[Checkpoint]:
     return [unverified(note) for note in notes]
 
 
-def _segments(paths: Sequence[Path]) -> Iterator[_Source]:
+def _segments(paths: Sequence[Path], version: int) -> Iterator[_Source]:
     """All but the last of these segments. The bytes that are copied are those whose digest the next segment's signed note states."""
     data = paths[0].read_bytes()
     seal = _seal_of(paths[0], data)
@@ -202,19 +206,22 @@ def _segments(paths: Sequence[Path]) -> Iterator[_Source]:
             raise LedgerUnavailableError(f"{following}: {error}; {_VERIFY}") from None
         if stated != hashlib.sha256(data).hexdigest():
             raise LedgerUnavailableError(f"{path}: not the file after which {following.name} was signed; {_VERIFY}")
-        yield _Source(seal, _batches(pa.BufferReader(data)))
+        yield _Source(seal, _batches(pa.BufferReader(data), version))
         data, seal = next_data, next_seal
 
 
-def _parts(parts: Sequence[Archived]) -> Iterator[_Source]:
+def _parts(parts: Sequence[Archived], version: int) -> Iterator[_Source]:
     for part in parts:
-        yield _Source(_seal_of(part.path), _batches(part.path))
+        yield _Source(_seal_of(part.path), _batches(part.path, version))
 
 
-def _batches(source: Path | pa.BufferReader) -> Iterator[pa.RecordBatch]:
+def _batches(source: Path | pa.BufferReader, version: int) -> Iterator[pa.RecordBatch]:
+    """The rows, with the columns of this version: those that an older one did not have are null."""
+    schema = schema_of(version)
     with pq.ParquetFile(source) as file:
         for batch in file.iter_batches(_BATCH_ROWS):
-            yield batch.cast(ENTRY_SCHEMA)
+            added = [pa.nulls(batch.num_rows, field.type) for field in list(schema)[batch.num_columns :]]
+            yield pa.RecordBatch.from_arrays([*batch.columns, *added], names=schema.names).cast(schema)
 
 
 def _seal_of(path: Path, data: bytes | None = None) -> Seal:

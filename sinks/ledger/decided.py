@@ -25,7 +25,7 @@ _DECIDED = """
     ), chosen AS (
         SELECT * FROM decided WHERE ($since IS NULL OR d.day >= $since) AND ($until IS NULL OR d.day < $until)
     ), assigned AS (
-        SELECT run_id, record_id, arg_max({lane: lane, endpoint: endpoint}, seq) AS a
+        SELECT run_id, record_id, arg_max({lane: lane, endpoint: endpoint, strategy: strategy, reason: reason}, seq) AS a
         FROM assignments s SEMI JOIN chosen c ON c.run_id = s.run_id AND c.record_id = s.record_id GROUP BY run_id, record_id
     ), done AS (
         SELECT run_id, record_id, arg_max({endpoint: endpoint, tokens_in: tokens_in, tokens_out: tokens_out, cost: cost_usd}, seq) AS o
@@ -33,6 +33,7 @@ _DECIDED = """
         WHERE outcome = 'completed' GROUP BY run_id, record_id
     )
     SELECT coalesce(r.job, c.run_id) AS job, c.run_id, c.record_id, unnest(c.d), a.a.lane AS lane, a.a.endpoint AS endpoint,
+           a.a.strategy AS strategy, a.a.reason AS reason,
            o.o.endpoint AS done_at, o.o.tokens_in AS tokens_in, o.o.tokens_out AS tokens_out, o.o.cost AS cost_usd
     FROM chosen c
     LEFT JOIN assigned a ON a.run_id = c.run_id AND a.record_id = c.record_id
@@ -46,7 +47,7 @@ def decided(ledger: Path, *, since: date | None, until: date | None) -> Iterator
     """The last decision of each run about each record in the range, members of a family in the same table.
 
     Columns: job, run_id, record_id, day, data_classes, partial, evidence, rule, lanes, cloud_requires, policy_hash, detectors_hash, family,
-    lane and endpoint as assigned, and of its result done_at (endpoint), tokens_in, tokens_out, cost_usd.
+    lane, endpoint, strategy and reason as assigned, and of its result done_at (endpoint), tokens_in, tokens_out, cost_usd.
     """
     with reading(ledger, ("decisions",)) as reader:
         records = reader.table("SELECT count(*) AS n FROM decisions")["n"][0].as_py()

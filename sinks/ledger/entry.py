@@ -42,6 +42,7 @@ class Event(StrEnum):
     PURGED = "purged"
     FORGOTTEN = "forgotten"
     KEY_ROTATED = "key_rotated"
+    ALERTED = "alerted"
     COMPACTED = "compacted"
     SCHEMA = "schema"
 
@@ -116,3 +117,5 @@ class Entry:
     after: str | None = None
     expiry: datetime | None = None
     approval: str | None = None  # overridden: who approved the lowering, and the signature
+    # from format version 3 on
+    cost_centre: str | None = None  # run_started: who is charged

@@ -8,9 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sinks.ledger.entry import Event
 from sinks.ledger.reader import reading
 from sinks.ledger.segments import Ledger
 
@@ -73,41 +78,71 @@ class GateFacts:
     records: Mapping[str, RecordFacts]
 
 
+_OF_DECIDED = (
+    "data_classes",
+    "partial",
+    "lanes",
+    "cloud_requires",
+    "rule",
+    "policy_hash",
+    "detectors_hash",
+    "document_hmac",
+    "family",
+    "expiry",
+)
+_OF_CLEARED = ("clearance_id", "endpoint", "lane", "payload_hmac", "payload_bytes", "attempt")
+_COLUMNS = ("seq", "event", "record_id", *_OF_DECIDED, *_OF_CLEARED)
+
+
 def gate_facts(ledger: Ledger | Path, run_id: str, record_ids: Sequence[str], *, since_segment: int = 1) -> GateFacts:
     """The facts about these records in this run. `since_segment`: the run's first segment, which saves reading older ones."""
-    with reading(ledger, run_id=run_id, record_ids=record_ids, since_segment=since_segment) as reader:
-        decided = reader.table(
-            """
-            SELECT record_id,
-                   arg_max({data_classes: data_classes, partial: partial, lanes: lanes, cloud_requires: cloud_requires, rule: rule,
-                            policy_hash: policy_hash, detectors_hash: detectors_hash, document_hmac: document_hmac, family: family,
-                            expiry: expiry, decision_seq: seq}, seq) FILTER (event = 'decided') AS decision,
-                   arg_max({assigned_endpoint: endpoint, assigned_lane: lane, assigned_seq: seq}, seq)
-                       FILTER (event = 'assigned') AS assignment,
-                   arg_max(event, seq) AS last_event
-            FROM entries GROUP BY record_id
-            """
-        ).to_pylist()
-        # Stricter than the view `clearances`: an id that was ever spent stays spent, also where it was stated again afterwards.
-        cleared = reader.table(
-            """
-            SELECT c.record_id, c.clearance_id, c.endpoint, c.lane, c.payload_hmac, c.payload_bytes, c.attempt, c.seq,
-                   s.clearance_id IS NOT NULL AS spent, coalesce(d.seq > c.seq, false) AS voided
-            FROM entries c
-            LEFT JOIN (SELECT DISTINCT clearance_id FROM entries WHERE event = 'submitting') s ON s.clearance_id = c.clearance_id
-            LEFT JOIN (SELECT record_id, max(seq) AS seq FROM entries WHERE event = 'decided' GROUP BY record_id) d
-                   ON d.record_id = c.record_id
-            WHERE c.event = 'cleared' ORDER BY c.seq
-            """
-        ).to_pylist()
+    with reading(ledger, run_id=run_id, record_ids=record_ids, since_segment=since_segment, columns=_COLUMNS) as reader:
+        entries = reader.table("FROM chosen").sort_by("seq")
+    decided = {row["record_id"]: row for row in _rows(entries, Event.DECIDED, _OF_DECIDED)}
+    assigned = {row["record_id"]: row for row in _rows(entries, Event.ASSIGNED, ("endpoint", "lane"))}
+    # Stricter than the view `clearances`: an id that was ever spent stays spent, also where it was stated again afterwards.
+    spent = {row["clearance_id"] for row in _rows(entries, Event.SUBMITTING, ("clearance_id",))}
     clearances: dict[str, list[ClearanceFact]] = {}
-    for row in cleared:
-        clearances.setdefault(row.pop("record_id"), []).append(ClearanceFact(**row))
-    return GateFacts(head=reader.head, records={row["record_id"]: _facts(row, clearances.get(row["record_id"], [])) for row in decided})
+    for row in _rows(entries, Event.CLEARED, _OF_CLEARED):
+        record_id = row.pop("record_id")
+        decision = decided.get(record_id)
+        voided = decision is not None and decision["seq"] > row["seq"]
+        clearances.setdefault(record_id, []).append(ClearanceFact(**row, spent=row["clearance_id"] in spent, voided=voided))
+    last_events = dict(zip(entries["record_id"].to_pylist(), entries["event"].to_pylist(), strict=True))
+    return GateFacts(
+        head=reader.head,
+        records={
+            record_id: _facts(record_id, last, decided.get(record_id), assigned.get(record_id), clearances.get(record_id, ()))
+            for record_id, last in last_events.items()
+        },
+    )
 
 
-def _facts(row: dict[str, Any], clearances: Sequence[ClearanceFact]) -> RecordFacts:
-    known = {**(row["decision"] or {}), **(row["assignment"] or {})}
-    for name in ("data_classes", "lanes", "cloud_requires"):
-        known[name] = tuple(known.get(name) or ())
-    return RecordFacts(record_id=row["record_id"], last_event=row["last_event"], clearances=tuple(clearances), **known)
+def _rows(entries: pa.Table, event: Event, columns: Sequence[str]) -> list[dict[str, Any]]:
+    """The entries of one kind, in order: record_id, seq and these columns; lists as tuples, empty where there is none."""
+    chosen = entries.filter(pc.equal(entries["event"], event.value)).combine_chunks()
+    names = ["record_id", "seq", *columns]
+    return [dict(zip(names, values, strict=True)) for values in zip(*(_values(chosen[name]) for name in names), strict=True)]
+
+
+def _values(column: pa.ChunkedArray) -> list[Any]:
+    if not pa.types.is_list(column.type) or not len(column):
+        return list(column.to_pylist())
+    # A list at a time, Arrow makes an object of each of its elements.
+    lists = column.combine_chunks()
+    lengths = pc.fill_null(lists.value_lengths(), 0).to_pylist()
+    elements = iter(lists.flatten().to_pylist())
+    return [tuple(islice(elements, length)) for length in lengths]
+
+
+def _facts(
+    record_id: str,
+    last_event: str,
+    decided: dict[str, Any] | None,
+    assigned: dict[str, Any] | None,
+    clearances: Sequence[ClearanceFact],
+) -> RecordFacts:
+    known = {name: decided[name] for name in _OF_DECIDED} | {"decision_seq": decided["seq"]} if decided else {}
+    if assigned:
+        known |= {"assigned_endpoint": assigned["endpoint"], "assigned_lane": assigned["lane"], "assigned_seq": assigned["seq"]}
+    return RecordFacts(record_id=record_id, last_event=last_event, clearances=tuple(clearances), **known)

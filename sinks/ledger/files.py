@@ -35,6 +35,7 @@ SEGMENT_KEY = b"waybill.segment"
 FIRST_SEQ_KEY = b"waybill.first_seq"
 LAST_SEQ_KEY = b"waybill.last_seq"
 TREE_SIZE_KEY = b"waybill.tree_size"
+VERSION_KEY = b"waybill.schema_version"
 
 ARCHIVED_NAME = re.compile(r"(?P<month>[0-9]{4}-[0-9]{2})\.(?P<first>[0-9]{8,})-(?P<last>[0-9]{8,})\.parquet")
 _NUMBERED = re.compile(r"([0-9]{8,})\.parquet")

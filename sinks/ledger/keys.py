@@ -7,6 +7,7 @@ Digests are HMAC-SHA-256 cut to 128 bits, under one subkey per purpose, so that 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import hmac
 import secrets
 from collections.abc import Iterable, Mapping
@@ -28,12 +29,12 @@ class Keys:
     `folder`: where they came from, and where the signing key lies; None for keys that only ever hash.
     """
 
-    __slots__ = ("_secret", "_subkeys", "folder", "key_id")
+    __slots__ = ("_begun", "_secret", "folder", "key_id")
 
     def __init__(self, secret: bytes, folder: Path | None = None) -> None:
         self._secret = secret
         self.folder = folder
-        self._subkeys: dict[str, bytes] = {}
+        self._begun: dict[str, tuple[hashlib._Hash, hashlib._Hash]] = {}
         self.key_id = self.hmac("key-id", b"")
 
     def __repr__(self) -> str:
@@ -60,10 +61,13 @@ class Keys:
 
     def hmac(self, purpose: str, data: bytes) -> str:
         """Keyed digest of `data` for one purpose (`part`, `payload`, `shard`, `result`, …): 32 hex digits."""
-        subkey = self._subkeys.get(purpose)
-        if subkey is None:
-            subkey = self._subkeys[purpose] = hmac.digest(self._secret, b"waybill " + purpose.encode(), "sha256")
-        return hmac.digest(subkey, data, "sha256")[:DIGEST_BYTES].hex()
+        begun = self._begun.get(purpose)
+        if begun is None:
+            begun = self._begun[purpose] = _begin(hmac.digest(self._secret, b"waybill " + purpose.encode(), "sha256"))
+        inner, outer = begun[0].copy(), begun[1].copy()
+        inner.update(data)
+        outer.update(inner.digest())
+        return outer.hexdigest()[: 2 * DIGEST_BYTES]
 
     def part_hmacs(self, parts: Mapping[str, str]) -> dict[str, str]:
         """Keyed digest of each sendable string of a record, by slot name."""
@@ -72,12 +76,21 @@ class Keys:
 
     def document_hmac(self, part_hmacs: Mapping[str, str]) -> str:
         """Keyed digest of a whole record, from the digests of its parts: the gate checks a handed-over part map against it."""
-        return self.hmac("document", _length_prefixed(item for slot in sorted(part_hmacs) for item in (slot, part_hmacs[slot])))
+        return self.hmac("document", _length_prefixed([item for slot in sorted(part_hmacs) for item in (slot, part_hmacs[slot])]))
 
     def record_id(self, source: str, source_id: str | None, member: str = "") -> str:
         """The opaque id of a record: `r` and 24 hex digits. `member` tells the members of a family apart."""
         present = () if source_id is None else (source_id,)
         return "r" + self.hmac("record", _length_prefixed((source, member, *present)))[:RECORD_ID_DIGITS]
+
+
+def _begin(subkey: bytes) -> tuple[hashlib._Hash, hashlib._Hash]:
+    """HMAC-SHA-256 (RFC 2104) as far as it does not depend on the data, the inner and the outer hash: to be copied, once a digest.
+
+    A night asks for ten digests a record, of short texts: setting the key up anew was most of the work.
+    """
+    key = subkey.ljust(hashlib.sha256().block_size, b"\0")
+    return hashlib.sha256(bytes(byte ^ 0x36 for byte in key)), hashlib.sha256(bytes(byte ^ 0x5C for byte in key))
 
 
 def default_path(ledger: Path) -> Path:
@@ -87,7 +100,7 @@ def default_path(ledger: Path) -> Path:
 
 def _length_prefixed(items: Iterable[str]) -> bytes:
     encoded = [item.encode("utf-8", "surrogatepass") for item in items]
-    return b"".join(len(item).to_bytes(8, "big") + item for item in encoded)
+    return b"".join([len(item).to_bytes(8, "big") + item for item in encoded])
 
 
 def _create(path: Path, file: Path) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
@@ -54,6 +55,14 @@ def job_has_ended(ledger: Ledger, run_id: str, intent_id: str) -> tuple[int, boo
     return head, any(row["intent_id"] == intent_id for row in rows)
 
 
+def quarantined_since(ledger: Ledger, run_id: str, intent_id: str, code: str) -> datetime | None:
+    """When this was first said of this hand-over as a whole; None when it never was."""
+    columns = ("intent_id", "record_id", "detail_code", "at")
+    _, rows = _rows(ledger, [intent_id], columns, events=[Event.QUARANTINED], run_id=run_id)
+    said = [row["at"] for row in rows if (row["intent_id"], row["record_id"], row["detail_code"]) == (intent_id, None, code)]
+    return min(said, default=None)
+
+
 def asked_to_hold(ledger: Ledger, run_id: str, intent_id: str) -> bool:
     """Whether a person cancelled the job of this hand-over, and wants what it leaves undone held."""
     _, rows = _rows(ledger, [intent_id], ("intent_id", "state"), events=[Event.CANCEL_ASKED], run_id=run_id)
@@ -65,11 +74,10 @@ def decided_classes(ledger: Ledger, run_id: str, record_ids: Sequence[str]) -> M
     """The classes of these records as last decided in this run; a record that was not decided is absent."""
     _, rows = _rows(ledger, record_ids, ("record_id", "data_classes", "partial"), events=[Event.DECIDED], run_id=run_id)
     wanted = frozenset(record_ids)
-    return {
-        row["record_id"]: RecordClasses(data_classes=tuple(row["data_classes"] or ()), partial=bool(row["partial"]))
-        for row in rows
-        if row["record_id"] in wanted
-    }
+    found = [(row["record_id"], tuple(row["data_classes"] or ()), bool(row["partial"])) for row in rows if row["record_id"] in wanted]
+    # Few combinations, of many records.
+    kinds = {kind: RecordClasses(data_classes=kind[0], partial=kind[1]) for kind in {(classes, partial) for _, classes, partial in found}}
+    return {record_id: kinds[classes, partial] for record_id, classes, partial in found}
 
 
 def rescanned_classes(ledger: Ledger, run_id: str, intents: Mapping[str, str]) -> Mapping[str, RecordClasses]:

@@ -22,6 +22,7 @@ from sinks.ledger.segments import Ledger
 from sinks.ledger.shares import ask_by_share
 
 _STATES = ("intents", "record_states")
+_OUT = ("submitting", "submitted", "ambiguous")
 
 AMBIGUOUS_REASON = "ambiguous_hand_over"
 """The reason of a held row that stands for an ambiguous hand-over."""
@@ -37,8 +38,10 @@ class RecordLookup:
 
     def __call__(self, record_id: str) -> int | None:
         """The row of a record; None where it is in none."""
+        if not len(self._sorted):
+            return None
         key = record_id.encode()
-        place = int(np.searchsorted(self._sorted, key)) if len(self._sorted) else 0
+        place = int(np.searchsorted(self._sorted, key))
         if place == len(self._sorted) or self._sorted[place] != key:
             return None
         return int(self._order[place])
@@ -83,8 +86,18 @@ class RecordStates:
 
     def among(self, *states: str) -> list[RecordState]:
         """The records in one of these states, ordered by record id."""
-        chosen = self.table.filter(pc.is_in(self.table["state"], value_set=pa.array(states, pa.string())))
-        return [_state(row) for row in chosen.to_pylist()]
+        return [_state(row) for row in self.table.filter(self._in(states)).to_pylist()]
+
+    def intents(self, *states: str) -> pa.Array:
+        """The latest hand-overs of the records in one of these states, each once."""
+        return self.table.filter(self._in(states))["intent_id"].drop_null().unique()
+
+    def count(self, *states: str) -> int:
+        """How many records are in one of these states."""
+        return int(pc.sum(self._in(states)).as_py() or 0)
+
+    def _in(self, states: tuple[str, ...]) -> pa.ChunkedArray:
+        return pc.is_in(self.table["state"], value_set=pa.array(states, pa.string()))
 
 
 def _state(row: dict[str, Any]) -> RecordState:
@@ -131,6 +144,19 @@ def open_intents(ledger: Ledger | Path, run_id: str | None = None) -> list[OpenI
         """,
         run_id=run_id,
     )["intent_id"].unique()
+    return _intents(ledger, run_id, owing)
+
+
+def open_intents_of(ledger: Ledger | Path, run_id: str, states: RecordStates) -> list[OpenIntent]:
+    """As `open_intents`, for who has just read the states of the run's records."""
+    out, held = states.intents(*_OUT), states.intents("held")
+    found = _intents(ledger, run_id, pa.chunked_array([out, held]).unique())
+    owing = frozenset(out.to_pylist())
+    return [intent for intent in found if intent.intent_id in owing or intent.state == "ambiguous"]
+
+
+def _intents(ledger: Ledger | Path, run_id: str, owing: pa.Array) -> list[OpenIntent]:
+    """These hand-overs, oldest first."""
     if not len(owing):
         return []
     with reading(ledger, ("intents",), run_id=run_id, about=owing.to_pylist()) as reader:
@@ -194,6 +220,7 @@ class RunInfo:
     template_hash: str | None
     policy_hash: str | None
     detectors_hash: str | None
+    cost_centre: str | None = None
 
 
 def job_runs(ledger: Ledger | Path, job: str | None = None) -> list[RunInfo]:

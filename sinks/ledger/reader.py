@@ -51,12 +51,14 @@ def reading(
     about: Sequence[str] | None = None,
     since_segment: int = 1,
     share: tuple[int, int] | None = None,
+    columns: Sequence[str] = (),
 ) -> Iterator[Reader]:
     """Open the ledger as it is now. `needed`: the views beyond `entries`, those they build on included.
 
     run_id, record_ids: only entries of this run, or of these, about these records. about: only segments that speak of these intents or runs
     (`index.run_name`). since_segment: only segments from this one on. share: (k, n), only
-    entries about the k-th of n shares of the records. Raises LedgerError when there is no ledger.
+    entries about the k-th of n shares of the records. columns: no views, but `chosen`, these columns of the entries.
+    Raises LedgerError when there is no ledger.
     """
     folder = folder_of(ledger)
     names = [*(record_ids or ()), *(about or ())]
@@ -67,13 +69,13 @@ def reading(
             for again in (True, False):
                 try:
                     head, paths = _listed(ledger, since_segment, runs, names)
-                    _choose(connection, folder, paths, runs=runs, record_ids=record_ids, share=share)
+                    _choose(connection, folder, paths, runs=runs, record_ids=record_ids, share=share, columns=columns)
                     break
                 except (FileNotFoundError, duckdb.IOException):
                     if not again:
                         raise  # compaction deletes what it has copied, but not twice in a moment
-            script = views.statements(views.views_script(folder, entries="FROM chosen"))
-            for name in ("entries", *needed):
+            script = {} if columns else views.statements(views.views_script(folder, entries="FROM chosen"))
+            for name in () if columns else ("entries", *needed):
                 connection.execute(_temporary(script[name]))
             yield Reader(head, connection)
     except (OSError, duckdb.IOException) as error:
@@ -129,6 +131,7 @@ def _choose(
     runs: Sequence[str] | None,
     record_ids: Sequence[str] | None,
     share: tuple[int, int] | None,
+    columns: Sequence[str],
 ) -> None:
     """The entries that the views stand on, as `chosen`."""
     # With no file to read, the last one still gives the columns; the condition then lets no row of it through.
@@ -139,13 +142,19 @@ def _choose(
     if share is not None:
         conditions.append(f"(record_id IS NULL OR hash(record_id) % {share[1]:d} = {share[0]:d})")
     where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
-    rows = f"read_parquet([{', '.join(_quoted(str(path)) for path in listed)}]){where}"
+    older = views.is_older(listed[0])
+    by_name = f", {views.BY_NAME}" if older else ""
+    rows = views.rows_of(f"FROM read_parquet([{', '.join(_quoted(str(path)) for path in listed)}]{by_name}){where}", older=older)
+    selected = f"SELECT {', '.join(columns)} " if columns else ""
     if record_ids is None:
-        connection.execute(f"CREATE TEMP VIEW chosen AS FROM {rows}")
+        connection.execute(f"CREATE TEMP VIEW chosen AS {selected}FROM ({rows})")
         return
-    # One pass over the files picks the few entries that several questions are then asked about.
     connection.register("wanted", pa.table({"record_id": pa.array(sorted(set(record_ids)), pa.string())}))
-    connection.execute(f"CREATE TEMP TABLE chosen AS FROM (FROM {rows}) e SEMI JOIN wanted w ON w.record_id = e.record_id")
+    picked = f"FROM ({rows}) e SEMI JOIN wanted w ON w.record_id = e.record_id"
+    if columns:
+        connection.execute(f"CREATE TEMP VIEW chosen AS {selected}{picked}")
+    else:  # one pass over the files picks the few entries that several questions are then asked about
+        connection.execute(f"CREATE TEMP TABLE chosen AS {picked}")
 
 
 def _quoted(text: str) -> str:

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from sinks.ledger.canonical import CanonicalError, leaf_hashes
 from sinks.ledger.entry import Event
-from sinks.ledger.schema import ENTRY_SCHEMA
+from sinks.ledger.schema import SCHEMA_VERSION, schema_of
 from sinks.ledger.stated import Bounds, MisleadingError, check_columns, check_form
 from sinks.ledger.tree import Frontier
 
@@ -47,11 +47,12 @@ class FaultError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stretch:
-    """One file to recompute: the tree before it, and the checkpoints in it as tree size and signed root, in order."""
+    """One file to recompute: the tree before it, the checkpoints in it as tree size and signed root, in order, and its format."""
 
     path: Path
     before: Frontier
     signed: tuple[tuple[int, bytes], ...]
+    version: int = SCHEMA_VERSION
 
 
 def first_fault(stretches: Sequence[Stretch]) -> Fault | None:
@@ -80,7 +81,7 @@ def _recompute(stretch: Stretch) -> None:
     frontier, name = stretch.before, stretch.path.name
     signed = deque(stretch.signed)
     begun = frontier.size  # where the segment at hand begins
-    for leaves, handovers in _leaves(stretch.path, frontier.size + 1):
+    for leaves, handovers in _leaves(stretch.path, frontier.size + 1, stretch.version):
         rest = leaves
         while rest:
             if not signed:
@@ -103,15 +104,15 @@ def _first(found: Iterable[Fault | None]) -> Fault | None:
     return next((fault for fault in found if fault is not None), None)
 
 
-def _leaves(path: Path, first: int) -> Iterator[tuple[list[bytes], list[int]]]:
+def _leaves(path: Path, first: int, version: int) -> Iterator[tuple[list[bytes], list[int]]]:
     """The leaf hashes of a file, batch by batch, and the places of `key_rotated` entries. `first`: the `seq` that it must begin with."""
     start = first
     try:
         with pq.ParquetFile(path) as file:
-            found = file.schema_arrow
-            if found.names != ENTRY_SCHEMA.names or found.types != ENTRY_SCHEMA.types:
+            found, expected = file.schema_arrow, schema_of(version)
+            if found.names != expected.names or found.types != expected.types:
                 raise FaultError(first, f"{path.name}: its columns are not those of the format")
-            check_form(path, file.metadata)
+            check_form(path, file.metadata, version)
             for group in range(file.num_row_groups):
                 bounds, begun = Bounds(), first
                 for batch in file.iter_batches(BATCH_ROWS, row_groups=[group]):

@@ -1,6 +1,7 @@
 """The ledger's columns, and how entries become a table.
 
-A column is added at the end and `SCHEMA_VERSION` raised; none is renamed or removed, so that every old segment stays readable.
+A column is added at the end and `SCHEMA_VERSION` raised; none is renamed or removed, so that every old segment stays readable, and a
+ledger of an older version is gone on with: its files keep the columns of their version, and a null column adds nothing to a leaf.
 `seq` numbers all entries of the ledger from 1 without a gap. `entry_id` names what happened: the same fact stated twice (a step repeated
 after a crash) has the same id and another `seq`.
 """
@@ -20,7 +21,7 @@ import pyarrow as pa
 from sinks.errors import LedgerError
 from sinks.ledger.entry import Entry, EvidenceCount
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 ENTRY_ID_DIGITS = 16
 
 _TIME = pa.timestamp("us", tz="UTC")
@@ -56,6 +57,12 @@ ENTRY_SCHEMA = pa.schema(
     ]
 )
 
+ADDED = {3: ("cost_centre",)}
+"""The columns that came with each version after the first that is read."""
+
+VERSIONS = (min(ADDED) - 1, *ADDED)
+"""The versions of files that are read and verified; only the newest is written."""
+
 UNIQUE_COLUMNS = frozenset({"entry_id", "clearance_id", "payload_hmac", "document_hmac", "result_digest"})
 """Columns whose values hardly repeat: a dictionary would only make the file larger."""
 
@@ -65,7 +72,7 @@ DICTIONARY_COLUMNS = [
     *(f"evidence.list.element.{name}" for name in ("entity", "detector")),
 ]
 
-_IDENTITY = (
+IDENTITY = (
     "run_id",
     "event",
     "record_id",
@@ -78,16 +85,22 @@ _IDENTITY = (
     "document_hmac",
     "policy_hash",
 )
-_SEPARATOR = "\x1f"  # ids and codes hold no control character
-_identity = attrgetter(*_IDENTITY)
+SEPARATOR = "\x1f"  # ids and codes hold no control character
+_identity = attrgetter(*IDENTITY)
 _values = attrgetter(*COLUMNS)
+
+
+def schema_of(version: int) -> pa.Schema:
+    """The columns of a file of one of `VERSIONS`."""
+    later = {name for number, names in ADDED.items() if number > version for name in names}
+    return pa.schema([field for field in ENTRY_SCHEMA if field.name not in later])
 
 
 def entry_ids(entries: Sequence[Entry]) -> list[str]:
     """What each entry states, as 16 hex digits: deterministic over run, event, record, intent, endpoint, attempt, clearance and verdict."""
     sha256 = hashlib.sha256
     return [
-        sha256(_SEPARATOR.join(["" if value is None else str(value) for value in _identity(entry)]).encode()).hexdigest()[:ENTRY_ID_DIGITS]
+        sha256(SEPARATOR.join(["" if value is None else str(value) for value in _identity(entry)]).encode()).hexdigest()[:ENTRY_ID_DIGITS]
         for entry in entries
     ]
 
@@ -99,17 +112,22 @@ def to_table(entries: Sequence[Entry]) -> pa.Table:
     """
     columns: list[pa.Array] = [pa.array(entry_ids(entries), pa.string())]
     for name, values in zip(COLUMNS, zip(*map(_values, entries), strict=True), strict=True):
-        try:
-            columns.append(_column(name, values))
-        except (pa.ArrowException, UnicodeError, TypeError, InvalidOperation, OverflowError) as error:
-            kind = ENTRY_SCHEMA.field(name).type
-            raise LedgerError(f"ledger column {name}: a value does not fit {kind} ({type(error).__name__}); nothing was written") from None
+        columns.append(fitted(name, values))
     return pa.Table.from_arrays(columns, schema=ENTRY_SCHEMA.remove(0))
 
 
 def with_sequence(table: pa.Table, first: int) -> pa.Table:
     """The table with `seq` in front, counting from `first`."""
     return table.add_column(0, ENTRY_SCHEMA.field("seq"), pa.array(range(first, first + table.num_rows), pa.int64()))
+
+
+def fitted(name: str, values: tuple[Any, ...]) -> pa.Array:
+    """The values of one column. Raises LedgerError, naming the column, when one does not fit it."""
+    try:
+        return _column(name, values)
+    except (pa.ArrowException, UnicodeError, TypeError, InvalidOperation, OverflowError) as error:
+        kind = ENTRY_SCHEMA.field(name).type
+        raise LedgerError(f"ledger column {name}: a value does not fit {kind} ({type(error).__name__}); nothing was written") from None
 
 
 def _column(name: str, values: tuple[Any, ...]) -> pa.Array:

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from sinks.ledger.canonical import leaf_hashes
 from sinks.ledger.note import NO_PREVIOUS, Checkpoint, NoteError, VerifierKey, text_of, verify
-from sinks.ledger.schema import DICTIONARY_COLUMNS, SCHEMA_VERSION
+from sinks.ledger.schema import DICTIONARY_COLUMNS, SCHEMA_VERSION, VERSIONS
 from sinks.ledger.signing import Signer
 from sinks.ledger.tree import Frontier
 
@@ -34,7 +34,10 @@ class FormatError(SealError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seal:
-    """The footer of a segment, or of an archive file: then `first_segment` and `checkpoints` speak of all segments in it."""
+    """The footer of a segment, or of an archive file: then `first_segment` and `checkpoints` speak of all segments in it.
+
+    version: of the format; of an archive file, that of the last segment in it.
+    """
 
     ledger_id: str
     segment: int
@@ -45,6 +48,7 @@ class Seal:
     verifier_key: VerifierKey
     first_segment: int | None = None
     checkpoints: tuple[str, ...] = ()
+    version: int = SCHEMA_VERSION
 
     @property
     def last_seq(self) -> int:
@@ -59,7 +63,7 @@ class Seal:
     def metadata(self) -> dict[str, str]:
         """The footer's key-value metadata."""
         values: dict[str, object] = {
-            "schema_version": SCHEMA_VERSION,
+            "schema_version": self.version,
             "ledger_id": self.ledger_id,
             "segment": self.segment,
             "last_segment": self.segment,
@@ -80,8 +84,8 @@ class Seal:
         """The seal in a footer, each part in its form. Raises SealError."""
         found = {key.removeprefix(b"waybill.").decode(): value for key, value in footer.items() if key.startswith(b"waybill.")}
         version = found.get("schema_version", b"none").decode("ascii", "replace")
-        if version != str(SCHEMA_VERSION):
-            raise FormatError(f"written in ledger format {version[:9]}, expected format {SCHEMA_VERSION}")
+        if version not in map(str, VERSIONS):
+            raise FormatError(f"written in ledger format {version[:9]}, expected format {' or '.join(map(str, VERSIONS))}")
         try:
             text = {name: value.decode() for name, value in found.items()}
             roots = tuple(bytes.fromhex(root) for root in text["frontier"].split(",")) if text["frontier"] else ()
@@ -96,6 +100,7 @@ class Seal:
                 verifier_key=VerifierKey.parse(text["verifier_key"]),
                 first_segment=int(text["first_segment"]) if archive else None,
                 checkpoints=tuple(map(str, json.loads(text["checkpoints"]))) if archive else (),
+                version=int(version),
             )
         except (KeyError, ValueError, TypeError, RecursionError):
             raise SealError("the footer lacks a part of the seal, or has one that is not in its form") from None
@@ -113,7 +118,7 @@ class Seal:
             root=self.frontier.root,
             segment=self.segment,
             key_id=self.key_id,
-            schema=SCHEMA_VERSION,
+            schema=self.version,
         )
         if stated != checkpoint:
             raise SealError("the footer does not say what was signed")
@@ -201,6 +206,7 @@ def sealed_segment(
         frontier=frontier,
         checkpoint=signer.sign(checkpoint.text()),
         verifier_key=signer.verifier,
+        version=checkpoint.schema,
     )
     writer.add_key_value_metadata(seal.metadata())
     writer.close()

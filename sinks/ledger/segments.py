@@ -17,17 +17,19 @@ import contextlib
 import hashlib
 import logging
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from sinks import durable
 from sinks.errors import HeadMovedError, KeyMissingError, LedgerError, LedgerUnavailableError
 from sinks.ledger import files, signing, views
+from sinks.ledger.alike import Entries, count, table_of
 from sinks.ledger.canonical import CanonicalError
 from sinks.ledger.entry import Entry, Event
 from sinks.ledger.index import SegmentIndex
@@ -92,17 +94,18 @@ class Ledger:
         with _unavailable(self.path, "read"):
             return files.head(self.path)
 
-    def commit(self, entries: Sequence[Entry], *, expected_head: int | None = None) -> int:
+    def commit(self, entries: Entries, *, expected_head: int | None = None) -> int:
         """Make these entries durable, together and in this order; returns the number of their segment.
 
         With `expected_head`, raises HeadMovedError, having written nothing, when another segment was committed since. Raises
         LedgerUnavailableError when they cannot be made durable: nothing may be sent on the strength of them. No entries: no segment.
         """
-        if not entries:
+        if not count(entries):
             return self.head()
-        if any(entry.event is Event.KEY_ROTATED for entry in entries):
+        table = table_of(entries)
+        if pc.any(pc.equal(table["event"], Event.KEY_ROTATED.value)).as_py():
             raise LedgerError("a key is handed over by `rotate_key` alone; nothing was written")
-        return self._append(to_table(entries), expected_head=expected_head)
+        return self._append(table, expected_head=expected_head)
 
     def rotate_key(self, *, actor: str = "waybill") -> VerifierKey:
         """Hand over to a new signing key by an entry that the old one signs; returns the new public key.
@@ -254,7 +257,7 @@ def check_tail(ledger: Path) -> None:
         before = _before(ledger, number, checkpoint.previous)
     except SealError as error:
         raise LedgerUnavailableError(f"{path}: {error}; run `waybill audit verify --deep`, restore the ledger from a copy") from None
-    fault = recompute(Stretch(path=path, before=before, signed=((checkpoint.size, checkpoint.root),)))
+    fault = recompute(Stretch(path=path, before=before, signed=((checkpoint.size, checkpoint.root),), version=newest.version))
     if fault is not None:
         raise LedgerUnavailableError(
             f"{path}: {fault.reason}; run `waybill audit verify --deep`, restore the ledger from a copy (nothing is added to it as it is)"

@@ -62,7 +62,7 @@ def remember(ledger: Path, names: Sequence[SourceName]) -> int:
 
     Raises LedgerUnavailableError when they cannot be written.
     """
-    storable = [SourceName(**{column: _storable(getattr(name, column)) for column in _NAMES}) for name in names]
+    storable = [_storable_name(name) for name in names]
     try:
         with _locked(ledger, fcntl.LOCK_SH):
             known = lookup(ledger, [name.record_id for name in storable])
@@ -189,6 +189,14 @@ def _bytes(table: pa.Table) -> memoryview:
     buffer = io.BytesIO()
     pq.write_table(table, buffer, compression="zstd")
     return buffer.getbuffer()
+
+
+def _storable_name(name: SourceName) -> SourceName:
+    try:
+        "".join([name.record_id, name.source, name.source_id or "", name.family or "", name.title or ""]).encode()
+    except UnicodeEncodeError:
+        return SourceName(**{column: _storable(getattr(name, column)) for column in _NAMES})
+    return name
 
 
 def _storable(value: Any) -> Any:

@@ -13,7 +13,7 @@ from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 
-from policies.budget import Committed
+from policies.budget import Committed, Spent
 from sinks.ledger.reader import reading
 from sinks.ledger.segments import Ledger
 
@@ -65,9 +65,9 @@ handed AS (
 _COMMITTED = (
     _EXPOSED.format(chosen="""i."at" >= $month OR m.logical_date = (FROM tonight)""")
     + """
-SELECT coalesce(sum(committed) FILTER (logical_date = (FROM tonight)), 0)::DECIMAL(38, 9) AS night,
+SELECT endpoint, coalesce(sum(committed) FILTER (logical_date = (FROM tonight)), 0)::DECIMAL(38, 9) AS night,
        coalesce(sum(committed) FILTER ("at" >= $month), 0)::DECIMAL(38, 9) AS month
-FROM exposed WHERE lane <> 'local'
+FROM exposed WHERE lane <> 'local' GROUP BY endpoint ORDER BY endpoint
 """
 )
 
@@ -100,14 +100,18 @@ class EndpointCost:
 
 
 def committed(ledger: Ledger | Path, job: str, *, run_id: str, month: datetime, watched_since: datetime) -> Committed:
-    """What the job is committed to at providers.
+    """What the job is committed to at providers, in all and at each.
 
     run_id: stands for its logical date, of which all runs are the night. month: its first moment; a hand-over counts in the month in
     which it was made. watched_since: hand-overs given up as `not_found` since then may still turn up.
     """
     with reading(ledger, ("intents", "runs")) as reader:
-        (row,) = reader.table(_COMMITTED, job=job, run=run_id, month=month, watched_since=watched_since).to_pylist()
-    return Committed(night=row["night"], month=row["month"])
+        rows = reader.table(_COMMITTED, job=job, run=run_id, month=month, watched_since=watched_since).to_pylist()
+    return Committed(
+        night=sum((row["night"] for row in rows), Decimal(0)),
+        month=sum((row["month"] for row in rows), Decimal(0)),
+        endpoints={row["endpoint"]: Spent(night=row["night"], month=row["month"]) for row in rows},
+    )
 
 
 def run_costs(ledger: Ledger | Path, job: str, run_id: str, *, watched_since: datetime) -> list[EndpointCost]:
@@ -115,3 +119,31 @@ def run_costs(ledger: Ledger | Path, job: str, run_id: str, *, watched_since: da
     with reading(ledger, ("intents", "runs")) as reader:
         rows = reader.table(_BY_ENDPOINT, job=job, run=run_id, watched_since=watched_since).to_pylist()
     return [EndpointCost(**row) for row in rows]
+
+
+TOLD = "budget_"
+"""The share follows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """An alert about a limit that was sent: the endpoint or "" for all, `night` or `month`, the share in percent."""
+
+    endpoint: str
+    period: str
+    share: int
+
+
+_TOLD = """
+WITH mine AS (SELECT run_id, logical_date FROM runs WHERE job = $job)
+SELECT DISTINCT coalesce(e.endpoint, '') AS endpoint, e.state AS period, split_part(e.reason, '_', 2)::INTEGER AS share
+FROM entries e JOIN mine m ON m.run_id = e.run_id
+WHERE e.event = 'alerted'
+  AND CASE e.state WHEN 'night' THEN m.logical_date = (SELECT logical_date FROM mine WHERE run_id = $run) ELSE e."at" >= $month END
+"""
+
+
+def alerts_told(ledger: Ledger | Path, job: str, *, run_id: str, month: datetime) -> frozenset[Told]:
+    """Which alerts about the job's limits were sent, for the night of this run and for the month."""
+    with reading(ledger, ("runs",)) as reader:
+        return frozenset(Told(**row) for row in reader.table(_TOLD, job=job, run=run_id, month=month).to_pylist())

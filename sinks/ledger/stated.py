@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from sinks.ledger.schema import ENTRY_SCHEMA
+from sinks.ledger.schema import schema_of
 
 _ARROW = b"ARROW:schema"
 _OURS = b"waybill."
@@ -80,15 +80,15 @@ class Bounds:
                 raise MisleadingError("states bounds that are not those of its rows: queries would miss some")
 
 
-def check_form(path: Path, metadata: pq.FileMetaData) -> None:
-    """One footer, said once and in one way. Raises MisleadingError."""
+def check_form(path: Path, metadata: pq.FileMetaData, version: int) -> None:
+    """One footer, said once and in the one way of this version of the format. Raises MisleadingError."""
     raw = _raw_footer(path)
     keys = metadata.metadata or {}
     if any(raw.count(b"\x18" + bytes([len(key)]) + key) != 1 for key in keys if key.startswith(_OURS) or key == _ARROW):
         raise MisleadingError("says a thing twice in its footer: readers differ in which they believe")
-    if any(not key.startswith(_OURS) and key != _ARROW for key in keys) or _schema_said(keys.get(_ARROW, b"")) != ENTRY_SCHEMA:
+    if any(not key.startswith(_OURS) and key != _ARROW for key in keys) or _schema_said(keys.get(_ARROW, b"")) != schema_of(version):
         raise MisleadingError("says more in its footer than the format has")
-    begin, end = _frame()
+    begin, end = _frame(version)
     if not raw.startswith(begin) or not raw.endswith(end) or raw != _said_again(metadata):
         raise MisleadingError("says more of its columns than the format has: readers may differ in what they see")
 
@@ -133,10 +133,10 @@ def _said_again(metadata: pq.FileMetaData) -> bytes:
 
 
 @cache
-def _frame() -> tuple[bytes, bytes]:
-    """How every footer of the format begins, with its columns, and how it ends, with the order in which bounds are meant."""
+def _frame(version: int) -> tuple[bytes, bytes]:
+    """How every footer of this version begins, with its columns, and how it ends, with the order in which bounds are meant."""
     empty = io.BytesIO()
-    pq.ParquetWriter(empty, ENTRY_SCHEMA).close()
+    pq.ParquetWriter(empty, schema_of(version)).close()
     metadata = pq.read_metadata(empty)
     raw = _said_again(metadata)
     return raw.partition(_NO_GROUPS)[0], raw.rpartition(metadata.created_by.encode())[2]

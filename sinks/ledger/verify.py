@@ -30,6 +30,7 @@ class Verdict:
     """What verification found. `fault`: the first thing that is wrong, in the order of the log; None when the ledger is intact.
 
     entries, segments: as far as the log could be followed. keys: those in force, in order. temporaries: unfinished commits, ignored.
+    compared: how many checkpoints from outside the log was compared with; those of one folder, or of a job's anchors.
     """
 
     fault: Fault | None
@@ -40,6 +41,7 @@ class Verdict:
     keys: tuple[VerifierKey, ...]
     pinned: bool
     deep: bool
+    compared: int = 0
 
 
 def verify(
@@ -89,6 +91,7 @@ def verify(
         keys=tuple(chain.used),
         pinned=bool(pinned),
         deep=deep,
+        compared=len(anchored) + len(copies),
     )
 
 

@@ -7,6 +7,7 @@ only when what it must say has changed, so that any number of readers may hold i
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from pathlib import Path
 from string import Template
 
@@ -15,6 +16,7 @@ import duckdb
 from sinks import durable
 from sinks.errors import LedgerUnavailableError
 from sinks.ledger import files
+from sinks.ledger.schema import ADDED, SCHEMA_VERSION
 
 DATABASE, SCRIPT = "ledger.duckdb", "views.sql"
 CONFIG: dict[str, str | bool | int | float | list[str]] = {"autoinstall_known_extensions": False, "autoload_known_extensions": False}
@@ -22,6 +24,7 @@ READABLE = 0o640
 # The oldest storage format that holds views and macros: auditors open the file with clients that are older than ours.
 STORAGE: dict[str, str | bool | int | float | list[str]] = {**CONFIG, "storage_compatibility_version": "v1.0.0"}
 
+BY_NAME = "union_by_name = true"
 _TRIES = 5
 _NO_NOTES = "SELECT NULL::VARCHAR AS note WHERE false"
 _STATEMENT = re.compile(r"^CREATE (?:VIEW|MACRO) (\w+).*?;$", re.MULTILINE | re.DOTALL)
@@ -51,6 +54,29 @@ def whole_script(ledger: Path, *, root: Path | None = None) -> str:
 def statements(script: str) -> dict[str, str]:
     """The `CREATE` statement of each view or macro in the script, by name, in order."""
     return {match[1]: match[0] for match in _STATEMENT.finditer(script)}
+
+
+def rows_of(*patterns: str, older: bool) -> str:
+    """The rows of these `FROM` clauses.
+
+    older: some of the files are of an older format. Columns are then matched by name, and those that no file has are null.
+    """
+    if not older:
+        return "\n      UNION ALL ".join(patterns)
+    absent = ", ".join(f"NULL::VARCHAR AS {name}" for names in ADDED.values() for name in names)
+    return "\n      UNION ALL BY NAME ".join([*patterns, f"SELECT {absent} WHERE false"])
+
+
+def is_older(path: Path) -> bool:
+    """Whether a file lacks columns of the format that is written now. Those after it may have them."""
+    status = path.stat()
+    return _is_older(path, status.st_ino, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=256)
+def _is_older(path: Path, _inode: int, _changed: int) -> bool:
+    """The same, remembered for as long as the file is the same one: every question to the ledger asks it."""
+    return files.footer(path).get(files.VERSION_KEY) != str(SCHEMA_VERSION).encode()
 
 
 def refresh(ledger: Path) -> bool:
@@ -109,6 +135,7 @@ def _rows_and_notes(ledger: Path, named: Path) -> tuple[str, str]:
         first = taken[-1].last + 1 if taken else 1
         try:
             last_seq = int(files.footer(files.numbered_path(ledger / files.SEGMENTS, first))[files.LAST_SEQ_KEY])
+            older = any(map(is_older, [*(one.path for one in taken[:1]), files.numbered(ledger / files.SEGMENTS)[0][1]]))
             break
         except FileNotFoundError:
             continue  # compacted and deleted since the archive was listed: list it again
@@ -116,16 +143,17 @@ def _rows_and_notes(ledger: Path, named: Path) -> tuple[str, str]:
         raise LedgerUnavailableError(f"{ledger}: segment {first} is missing; restore it from a copy and verify the ledger")
     guard, later = files.numbered_path(segments, first), segments / "*.parquet"
     # The number in the name spares a view the opening of segments that are in the archive; what counts is `seq`.
-    rows = f"""SELECT * EXCLUDE (filename) FROM {_parquet(later, options="filename = true")}
-      WHERE seq > {last_seq} AND TRY_CAST(parse_filename(filename, true) AS BIGINT) > {first}
-      UNION ALL FROM {_parquet(guard)}"""  # noqa: S608 - our own names
+    by_name = BY_NAME if older else ""
+    after = f"""SELECT * EXCLUDE (filename) FROM {_parquet(later, options="filename = true" + (by_name and f", {by_name}"))}
+      WHERE seq > {last_seq} AND TRY_CAST(parse_filename(filename, true) AS BIGINT) > {first}"""  # noqa: S608 - our own names
+    rows = [after, f"FROM {_parquet(guard)}"]
     notes = f"SELECT decode(value) AS note {_footers(later, guard, key='waybill.checkpoint')}"
     if taken:
         paths = [named / files.ARCHIVE / one.path.name for one in taken]
-        rows = f"FROM {_parquet(*paths)} UNION ALL\n      {rows}"
+        rows.insert(0, f"FROM {_parquet(*paths, options=by_name)}")
         lists = _footers(*paths, key="waybill.checkpoints")
         notes += f"""\n      UNION ALL SELECT unnest(from_json(decode(value), '["VARCHAR"]')) {lists}"""
-    return rows, notes
+    return rows_of(*rows, older=older), notes
 
 
 def _footers(*paths: Path, key: str) -> str:

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import http.client
-import json
+import gc
+import os
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -21,53 +20,16 @@ from pathlib import Path
 
 from docs import verify_ledger as independent
 from sinks.ledger.verify import verify
+from tests.chaos.forking import forked
 from tests.chaos.judging import Findings, judge
-from tests.chaos.night import Ended, Place, Warm, forked, live, provider
+from tests.chaos.night import live_through
+from tests.chaos.providing import Bucket
 from tests.chaos.seen import look
-from tests.chaos.story import PROVIDERS, Start, Story, said, story, write
-
-CALM = 6
-"""So many starts without faults a night gets at the most, until nothing of it is pending."""
+from tests.chaos.story import PROVIDERS, Story, said, story
+from tests.chaos.warmth import Warm
 
 MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of its own is made in it
 """Nothing here is about power cuts, and thousands of fsyncs take minutes."""
-
-_S3 = """
-import sys
-from moto.server import ThreadedMotoServer
-server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-server.start()
-print(server.get_host_and_port()[1], flush=True)
-sys.stdin.read()
-"""
-
-
-class Bucket:
-    """An S3 server for all nights, started for the first that needs one."""
-
-    def __init__(self) -> None:
-        self._process: subprocess.Popen[str] | None = None
-        self.url = ""
-
-    def new(self, name: str) -> str:
-        """Make a bucket; returns its name."""
-        if self._process is None:
-            pipe = subprocess.PIPE
-            self._process = subprocess.Popen(
-                [sys.executable, "-c", _S3], stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True, env={}
-            )
-            assert self._process.stdout
-            self.url = f"http://127.0.0.1:{int(self._process.stdout.readline())}"
-        connection = http.client.HTTPConnection(self.url.removeprefix("http://"), timeout=30)
-        connection.request("PUT", f"/{name}")
-        connection.getresponse().read()
-        connection.close()
-        return name
-
-    def close(self) -> None:
-        """End it."""
-        if self._process is not None:
-            self._process.communicate("")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,23 +43,12 @@ class Lived:
     seconds: float
 
 
-def live_through(told: Story, folder: Path, warm: Warm, bucket: Bucket) -> Lived:
+def lived_through(told: Story, folder: Path, warm: Warm, bucket: Bucket) -> Lived:
     """The whole night, and what is to be said of it."""
     began = time.monotonic()
-    folder.mkdir(parents=True)
-    ends: list[Ended] = []
     name = bucket.new(f"chaos-{told.seed}-{time.time_ns() % 10**9}") if told.provider == "bedrock" else ""
-    with provider(told, folder, 0, faults=_plan(told, folder), s3_url=bucket.url) as port:
-        place = Place(folder=folder, job=_lay_out(told, folder, port, name, warm), port=port)
-        for start in told.starts:
-            ends += live(place, start, warm)
-    calm = Start(collect=False, wait=True, second=False, kill=None, pass_s=3600.0)
-    with provider(replace(told, delay_s=0.0), folder, place.port, faults=None, s3_url=bucket.url):
-        for round_ in range(CALM):
-            ends += live(place, replace(calm, collect=round_ % 3 == 2), warm)
-            if round_ and ends[-1].pending == 0 and not ends[-1].error:
-                break
-    findings = judged(told, folder, settled=ends[-1].pending == 0)
+    ends, settled = live_through(told, folder, warm, bucket, name)
+    findings = judged(told, folder, settled=settled)
     errors = tuple(f"a start ended with {end.error}" for end in ends if end.error)
     return Lived(
         told=told,
@@ -112,7 +63,7 @@ def judged(told: Story, folder: Path, *, settled: bool = True) -> Findings:
     """Check a night's folder, in a child, so that this process opens nothing and can be forked again."""
 
     def work() -> object:
-        found = judge(look(folder), told.documents, by_hand=told.by_hand)
+        found = judge(look(folder), told)
         ledger = folder / "out" / "ledger"
         verdict = verify(ledger, deep=True)
         status, words = independent.verify(ledger)
@@ -127,19 +78,6 @@ def judged(told: Story, folder: Path, *, settled: bool = True) -> Findings:
     return Findings(records=answer["records"], faults=answer["faults"], **told_of)
 
 
-def _plan(told: Story, folder: Path) -> Path:
-    path = folder / "plan.json"
-    path.write_text(json.dumps({"random": told.random}))
-    return path
-
-
-def _lay_out(told: Story, folder: Path, port: int, bucket: str, warm: Warm) -> Path:
-    root = f"http://127.0.0.1:{port}"
-    paths = {"openai": "/v1", "anthropic": "/anthropic", "bedrock": "/bedrock"}
-    s3 = {"bucket": bucket, "s3_endpoint_url": f"{root}/s3"} if bucket else {}
-    return write(told, folder, base_url=root + paths[told.provider], s3=s3, registry=warm.registry)
-
-
 @contextlib.contextmanager
 def prepared() -> Iterator[tuple[Warm, Bucket]]:
     """What all nights share."""
@@ -148,16 +86,18 @@ def prepared() -> Iterator[tuple[Warm, Bucket]]:
         yield Warm(), bucket
     finally:
         bucket.close()
+        gc.unfreeze()  # else what is loaded looks like a leak at the exit
 
 
 def campaign(nights: int, seed: int, providers: tuple[str, ...], keep: Path, *, keep_all: bool, say: Callable[[str], None]) -> int:
     """So many nights; returns the exit code. keep_all: also the folders of nights that did not fail."""
     totals = {"faults": 0, "records": 0, "lost": 0, "duplicated": 0, "uncleared": 0}
     failed = killed = 0
+    began = time.monotonic()
     with prepared() as (warm, bucket):
         for number in range(nights):
             told = story(seed + number, providers[number % len(providers)])
-            lived = live_through(told, keep / f"{told.provider}-{told.seed}", warm, bucket)
+            lived = lived_through(told, keep / f"{told.provider}-{told.seed}", warm, bucket)
             findings = lived.findings
             for name in totals:
                 value = getattr(findings, name)
@@ -169,12 +109,18 @@ def campaign(nights: int, seed: int, providers: tuple[str, ...], keep: Path, *, 
                 _tell(lived, say)
             elif not keep_all:
                 shutil.rmtree(lived.folder)
-    say(f"failed nights {failed}, starts killed {killed}")
+    say(f"failed nights {failed}, starts killed {killed}, {_spent(nights, began)}")
     say(
         f"nights {nights} faults injected {totals['faults']} records {totals['records']} "
         f"lost {totals['lost']} duplicated {totals['duplicated']} uncleared {totals['uncleared']}"
     )
     return 1 if failed else 0
+
+
+def _spent(nights: int, began: float) -> str:
+    used = os.times()
+    processor_s = used.user + used.system + used.children_user + used.children_system
+    return f"seconds a night {(time.monotonic() - began) / max(nights, 1):.1f}, of the processors {processor_s / max(nights, 1):.1f}"
 
 
 def _tell(lived: Lived, say: Callable[[str], None]) -> None:

@@ -1,33 +1,29 @@
-"""Whether a night kept what was promised: nothing lost, nothing doubled, nothing received that was not cleared. Pure."""
+"""Whether a night kept what was promised: nothing lost, doubled or received that was not cleared, and no budget exceeded. Pure."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
-from tests.chaos.seen import Created, Seen
-from tests.chaos.story import Text
-
-SETTLING = {"completed": "completed", "failed": "failed", "held": "held"}
-STATES = frozenset(
-    (
-        "decided",
-        "assigned",
-        "cleared",
-        "submitting",
-        "submitted",
-        "ambiguous",
-        "rejected",
-        "cancelled",
-        "completed",
-        "failed",
-        "held",
-        "released",
-    )
+from tests.chaos.money import limits, overspent
+from tests.chaos.recounting import (
+    SETTLING,
+    Intent,
+    clearances,
+    completions,
+    decided_texts,
+    decisions,
+    intents,
+    is_look,
+    last_states,
+    latest_run,
 )
+from tests.chaos.seen import Created, Seen, document_hmac
+from tests.chaos.story import Story
+
+IN_FLIGHT = frozenset({"submitting", "submitted", "ambiguous"})
 _CANARY = re.compile(rb"quetzalcoatl-\d{4}(?:-letter)?")
 
 
@@ -48,82 +44,88 @@ class Findings:
         return bool(self.lost or self.duplicated or self.uncleared or self.other)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Intent:
-    """A hand-over as the ledger tells it: its records in the order of its rows, with the digests that were cleared.
-
-    jobs: every one that it names; of an ARN, the last part.
-    """
-
-    intent_id: str
-    lane: str
-    records: tuple[str, ...]
-    payloads: tuple[str, ...]
-    clearances: tuple[str, ...]
-    first_seq: int
-    jobs: frozenset[str]
-    open: bool
-
-
-def judge(seen: Seen, documents: Mapping[str, Text], *, by_hand: bool = True) -> Findings:
-    """All checks. by_hand: hand-overs in doubt wait for a person (`on_ambiguous: hold`); otherwise none may be left."""
-    intents = list(_intents(seen))
+def judge(seen: Seen, told: Story) -> Findings:
+    """All checks. Where a person is to decide on hand-overs in doubt (`on_ambiguous: hold`), some may be left; otherwise none."""
+    handed = list(intents(seen))
     return Findings(
-        records=len(documents),
+        records=sum(1 for _ in told.versions),
         faults=seen.injected,
-        lost=tuple(_lost(seen, documents)),
-        duplicated=(*_twice_in_results(seen), *_twice_in_ledger(seen), *_created_twice(seen, intents)),
-        uncleared=(*_not_cleared(seen, intents), *_restricted_received(seen, documents)),
+        lost=tuple(_lost(seen, told)),
+        duplicated=(*_twice_in_results(seen), *_twice_in_ledger(seen), *_created_twice(seen, handed)),
+        uncleared=(*_not_cleared(seen, handed), *_restricted_received(seen, told)),
         other=(
-            *_left_in_spool(seen, intents),
+            *_left_in_spool(seen, handed),
             *(f"a canary lies in {name}" for name in seen.leaks),
             *_results_unlike_ledger(seen),
-            *(() if by_hand else _in_doubt(seen)),
+            *(() if told.by_hand else _in_doubt(seen)),
+            *overspent(seen.entries, limits(told.job)),
         ),
     )
 
 
-def _lost(seen: Seen, documents: Mapping[str, Text]) -> Iterator[str]:
-    """Each document has a row in the results, and its record an end in the ledger."""
-    told = {row["source"] for row in seen.results}
-    yield from (f"{name} has neither a result nor a row that says why" for name in documents if name not in told)
-    for record_id, entry in _last(seen).items():
-        if entry["event"] not in {*SETTLING, "ambiguous"}:
-            yield f"record {record_id} ends as {entry['event']}"
+def _lost(seen: Seen, told: Story) -> Iterator[str]:
+    """Each document has a row in the results, for the text that it has now, and its record an end in the ledger."""
+    texts, rows = decided_texts(seen), defaultdict(set)
+    for row in seen.results:
+        rows[row["source"]].add((row["run_id"], row["record_id"]))
+    for name, text in told.documents.items():
+        if name not in rows:
+            yield f"{name} has neither a result nor a row that says why"
+        elif text.since and not any(texts.get(key) == document_hmac(text.content, seen.secret) for key in rows[name]):
+            yield f"{name} has no row since it is another text"
+    latest = latest_run(seen)
+    for (run_id, record_id), entry in last_states(seen).items():
+        ended = entry["event"] in {*SETTLING, "ambiguous"}
+        # What a killed night had begun, and nobody went on with, is the later run's to do; what it had sent is not.
+        if entry["event"] in IN_FLIGHT - {"ambiguous"} or (run_id == latest and not ended):
+            yield f"record {record_id} ends as {entry['event']} in {run_id}"
 
 
 def _in_doubt(seen: Seen) -> Iterator[str]:
-    for record_id, entry in _last(seen).items():
+    for (_, record_id), entry in last_states(seen).items():
         if entry["event"] == "ambiguous":
             yield f"record {record_id} is in doubt, and nothing is wrong at the provider any more"
 
 
 def _results_unlike_ledger(seen: Seen) -> Iterator[str]:
     """A row says what the ledger says."""
-    ends = {record_id: SETTLING.get(entry["event"], "held") for record_id, entry in _last(seen).items()}
+    ends = {key: SETTLING.get(entry["event"], "held") for key, entry in last_states(seen).items()}
     for row in seen.results:
-        if ends.get(row["record_id"]) != row["status"]:
-            yield f"record {row['record_id']} is {row['status']} in the results and {ends.get(row['record_id'])} in the ledger"
+        in_ledger = ends.get((row["run_id"], row["record_id"]))
+        if in_ledger != row["status"]:
+            yield f"record {row['record_id']} is {row['status']} in the results and {in_ledger} in the ledger"
 
 
 def _twice_in_results(seen: Seen) -> Iterator[str]:
-    for name, count in Counter(row["source"] for row in seen.results).items():
+    for (run_id, name), count in Counter((row["run_id"], row["source"]) for row in seen.results).items():
         if count > 1:
-            yield f"{name} has {count} rows in the results"
+            yield f"{name} has {count} rows in the results of {run_id}"
 
 
 def _twice_in_ledger(seen: Seen) -> Iterator[str]:
-    for record_id, count in Counter(entry["record_id"] for entry in seen.entries if entry["event"] == "completed").items():
-        if count > 1:
-            yield f"record {record_id} was completed {count} times"
+    """One result of a record in a run. And one of each text that was paid for, on whichever day: what has not changed is not sent again.
+
+    Engines inside cost nothing: what a killed run has left with one of them is asked anew by the next day's.
+    """
+    results = Counter(key for key, _, _ in completions(seen))
+    yield from (
+        f"record {record_id} was completed {count} times in {run_id}" for (run_id, record_id), count in results.items() if count > 1
+    )
+    lanes: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for (run_id, record_id), text, lane in completions(seen):
+        if not is_look(run_id):
+            lanes[record_id, text].append(lane)
+    for (record_id, _), found in lanes.items():
+        if "cloud" in found and len(found) > 1:
+            yield f"record {record_id} was completed {len(found)} times for the same text, and paid for"
 
 
-def _created_twice(seen: Seen, intents: list[Intent]) -> Iterator[str]:
+def _created_twice(seen: Seen, handed: list[Intent]) -> Iterator[str]:
     """One batch for an intent; and one that the ledger does not name is none that was followed by another with the same records.
 
     Twins are left out: the provider's own fault made two of one request.
     """
-    of = {intent.intent_id[:12]: intent for intent in intents}
+    of = {intent.intent_id[:12]: intent for intent in handed}
     made: dict[str, list[Created]] = defaultdict(list)
     for job in seen.created:
         if not job.twin:
@@ -134,19 +136,20 @@ def _created_twice(seen: Seen, intents: list[Intent]) -> Iterator[str]:
             yield f"intent {name} was created {len(jobs)} times"
         if intent is None:
             yield f"a batch was created for {name}, of which the ledger knows nothing"
-        elif jobs[0].job_id not in intent.jobs and (later := _sent_again(intent, intents)):
+        elif jobs[0].job_id not in intent.jobs and (later := _sent_again(intent, handed)):
             yield f"the batch of intent {name} is in no entry, and intent {later[:12]} carried its records again"
 
 
-def _sent_again(intent: Intent, intents: list[Intent]) -> str:
+def _sent_again(intent: Intent, handed: list[Intent]) -> str:
     mine = set(intent.records)
-    return next((other.intent_id for other in intents if other.first_seq > intent.first_seq and mine & set(other.records)), "")
+    later = (other for other in handed if other.run_id == intent.run_id and other.first_seq > intent.first_seq)
+    return next((other.intent_id for other in later if mine & set(other.records)), "")
 
 
-def _not_cleared(seen: Seen, intents: list[Intent]) -> Iterator[str]:
+def _not_cleared(seen: Seen, handed: list[Intent]) -> Iterator[str]:
     """Each row that arrived is one of an intent, with the very payload that was cleared for its record, decided for the cloud before."""
-    of = {intent.intent_id[:12]: intent for intent in intents}
-    decided, cleared = _decisions(seen), _clearances(seen)
+    of = {intent.intent_id[:12]: intent for intent in handed}
+    decided, cleared = decisions(seen), clearances(seen)
     for row in seen.received:
         name, ordinal = row.row_id[:12], row.row_id[12:].removeprefix("-")  # Bedrock's have no dash
         intent = of.get(name)
@@ -155,81 +158,25 @@ def _not_cleared(seen: Seen, intents: list[Intent]) -> Iterator[str]:
             continue
         place = int(ordinal)
         record_id, payload, clearance = intent.records[place], intent.payloads[place], intent.clearances[place]
+        before = (one for one in decided[intent.run_id, record_id] if one[0] < intent.first_seq)
+        _, lanes, policy = max(before, default=(0, (), ""))
         if row.payload_hmac != payload:
             yield f"row {row.row_id} is not what was handed over"
         elif cleared.get((record_id, clearance), ("", 0))[0] != payload or cleared[record_id, clearance][1] > intent.first_seq:
             yield f"row {row.row_id} was not cleared"
-        elif "cloud" not in max((pair for pair in decided[record_id] if pair[0] < intent.first_seq), default=(0, ()))[1]:
+        elif "cloud" not in lanes:
             yield f"row {row.row_id} is of a record that may not leave"
+        elif policy == row.outdated:
+            yield f"row {row.row_id} was decided under a policy that had been replaced when it left"
 
 
-def _restricted_received(seen: Seen, documents: Mapping[str, Text]) -> Iterator[str]:
-    """By the words themselves, in every byte that arrived: nothing of a document that must stay inside."""
-    inside = {text.canary.encode(): name for name, text in documents.items() if text.restricted}
+def _restricted_received(seen: Seen, told: Story) -> Iterator[str]:
+    """By the words themselves, in every byte that arrived: nothing of a text that must stay inside."""
+    inside = {text.canary.encode(): name for name, text in told.versions if text.restricted}
     found = {canary for body in seen.raw for canary in _CANARY.findall(body)}
     yield from (f"words of {inside[canary]} were received" for canary in sorted(found & inside.keys()))
 
 
-def _left_in_spool(seen: Seen, intents: list[Intent]) -> Iterator[str]:
-    still = {intent.intent_id for intent in intents if intent.open}
+def _left_in_spool(seen: Seen, handed: list[Intent]) -> Iterator[str]:
+    still = {intent.intent_id for intent in handed if intent.open}
     yield from (f"{name} lies in the spool, and its hand-over has ended" for name in seen.spool if name.partition(".")[0] not in still)
-
-
-def _last(seen: Seen) -> dict[str, dict[str, Any]]:
-    """The latest state of each record; what is said of an intent without a record holds for all its records."""
-    members: dict[str, list[str]] = defaultdict(list)
-    last: dict[str, dict[str, Any]] = {}
-    for entry in seen.entries:
-        if entry["event"] not in STATES:
-            continue
-        if entry["event"] == "submitting":
-            members[entry["intent_id"]].append(entry["record_id"])
-        if entry["record_id"] is not None:
-            last[entry["record_id"]] = entry
-        elif entry["intent_id"] is not None:
-            for record_id in members[entry["intent_id"]]:
-                if last[record_id]["intent_id"] == entry["intent_id"] and last[record_id]["event"] not in SETTLING:
-                    last[record_id] = {**entry, "intent_id": entry["intent_id"]}
-    return last
-
-
-def _intents(seen: Seen) -> Iterator[Intent]:
-    handed: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    about: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for entry in seen.entries:
-        if entry["intent_id"] is not None:
-            about[entry["intent_id"]].append(entry)
-            if entry["event"] == "submitting":
-                handed[entry["intent_id"]].append(entry)
-    for intent_id, rows in handed.items():
-        events = [
-            entry["event"]
-            for entry in about[intent_id]
-            if entry["event"] in {"submitting", "submitted", "ambiguous", "rejected", "job_ended"}
-        ]
-        yield Intent(
-            intent_id=intent_id,
-            lane=rows[0]["lane"],
-            records=tuple(row["record_id"] for row in rows),
-            payloads=tuple(row["payload_hmac"] for row in rows),
-            clearances=tuple(row["clearance_id"] for row in rows),
-            first_seq=rows[0]["seq"],
-            jobs=frozenset(entry["provider_job_id"].rpartition("/")[2] for entry in about[intent_id] if entry["provider_job_id"]),
-            open=events[-1] in {"submitting", "submitted", "ambiguous"},
-        )
-
-
-def _clearances(seen: Seen) -> dict[tuple[str, str], tuple[str, int]]:
-    return {
-        (entry["record_id"], entry["clearance_id"]): (entry["payload_hmac"], entry["seq"])
-        for entry in seen.entries
-        if entry["event"] == "cleared"
-    }
-
-
-def _decisions(seen: Seen) -> dict[str, list[tuple[int, tuple[str, ...]]]]:
-    found: dict[str, list[tuple[int, tuple[str, ...]]]] = defaultdict(list)
-    for entry in seen.entries:
-        if entry["event"] == "decided":
-            found[entry["record_id"]].append((entry["seq"], tuple(entry["lanes"] or ())))
-    return found

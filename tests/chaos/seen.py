@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,15 +21,22 @@ CARRIES = {
 }
 """Operations whose requests carry rows, and under which name a row has its payload."""
 
+READ_BACK = "bedrock.s3.read"
+"""Of what was put there before."""
+
 _ROW_IDS = {"body": "custom_id", "params": "custom_id", "modelInput": "recordId"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReceivedRow:
-    """A row that a provider got. payload_hmac: keyed digest of its canonical body, made here."""
+    """A row that a provider got. payload_hmac: keyed digest of its canonical body, made here.
+
+    outdated: the policy that had been replaced when it arrived, by its hash.
+    """
 
     row_id: str
     payload_hmac: str
+    outdated: str
     body: str = field(repr=False)
 
 
@@ -46,7 +54,7 @@ class Seen:
     """Everything that is judged.
 
     entries: the ledger's rows by seq. results: every row of every result file. received, raw: rows that arrived, and the bytes that they
-    came in. spool: names of what lies there. leaks: files with a canary that must have none. injected: faults.
+    came in. spool: names of what lies there. leaks: files with a canary that must have none. injected: faults. secret: the key of digests.
     """
 
     entries: tuple[dict[str, Any], ...]
@@ -57,6 +65,7 @@ class Seen:
     spool: tuple[str, ...]
     leaks: tuple[str, ...]
     injected: int
+    secret: bytes = field(default=b"", repr=False)
 
 
 def look(folder: Path) -> Seen:
@@ -64,15 +73,22 @@ def look(folder: Path) -> Seen:
     out, state = folder / "out", folder / "emulator"
     secret = _secret(out / "ledger.keys" / "hmac.key")
     bodies = list(_bodies(state))
+    note = folder / "revised.json"
+    revised: dict[str, Any] = json.loads(note.read_bytes()) if note.exists() else {"received": math.inf, "policy_hash": ""}
     return Seen(
         entries=tuple(_entries(out / "ledger")),
         results=tuple(row for path in sorted(out.glob("results/**/*.parquet")) for row in pq.ParquetFile(path).read().to_pylist()),
-        received=tuple(row for operation, body in bodies for row in _rows(operation, body, secret)),
-        raw=tuple(body for _, body in bodies),
+        received=tuple(
+            row
+            for number, operation, body in bodies
+            for row in _rows(operation, body, secret, outdated=revised["policy_hash"] if number > revised["received"] else "")
+        ),
+        raw=tuple(body for _, _, body in bodies),
         created=tuple(_created(state)),
         spool=tuple(sorted(path.name for path in (out / "spool").glob("*/*"))),
         leaks=tuple(_leaks(folder)),
         injected=len(_lines(state / "injected.jsonl")),
+        secret=secret,
     )
 
 
@@ -86,30 +102,41 @@ def _secret(path: Path) -> bytes:
     return bytes.fromhex(path.read_text()) if path.exists() else b""
 
 
+def document_hmac(text: str, secret: bytes) -> str:
+    """Of a document that is nothing but its text: the digest of the names and digests of its parts, each with its length before it."""
+    items = (b"text", _digest("part", text.encode(), secret).encode())
+    return _digest("document", b"".join(len(item).to_bytes(8, "big") + item for item in items), secret)
+
+
 def _payload_hmac(body: Any, secret: bytes) -> str:
-    """As docs/ledger-format.md has it: a subkey for the purpose, 128 bits of HMAC-SHA-256 over the canonical bytes."""
-    content = json.dumps(body, ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode()
-    return hmac.digest(hmac.digest(secret, b"waybill payload", "sha256"), content, "sha256")[:16].hex()
+    return _digest("payload", json.dumps(body, ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode(), secret)
+
+
+def _digest(purpose: str, content: bytes, secret: bytes) -> str:
+    """As docs/ledger-format.md has it: a subkey for the purpose, 128 bits of HMAC-SHA-256."""
+    return hmac.digest(hmac.digest(secret, f"waybill {purpose}".encode(), "sha256"), content, "sha256")[:16].hex()
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_bytes().splitlines()] if path.exists() else []
 
 
-def _bodies(state: Path) -> Iterator[tuple[str, bytes]]:
-    for entry in _lines(state / "received.jsonl"):
+def _bodies(state: Path) -> Iterator[tuple[int, str, bytes]]:
+    for number, entry in enumerate(_lines(state / "received.jsonl"), start=1):
         if entry["body"]:
-            yield str(entry["operation"]), (state / entry["body"]).read_bytes()
+            yield number, str(entry["operation"]), (state / entry["body"]).read_bytes()
 
 
-def _rows(operation: str, body: bytes, secret: bytes) -> Iterator[ReceivedRow]:
+def _rows(operation: str, body: bytes, secret: bytes, *, outdated: str) -> Iterator[ReceivedRow]:
     name = CARRIES.get(operation)
     if name is None:
         return
+    if operation == READ_BACK:
+        outdated = ""
     for row in _trees(operation, body):
         if name in row:
             text = json.dumps(row[name], ensure_ascii=False)
-            yield ReceivedRow(row_id=str(row[_ROW_IDS[name]]), payload_hmac=_payload_hmac(row[name], secret), body=text)
+            yield ReceivedRow(row_id=str(row[_ROW_IDS[name]]), payload_hmac=_payload_hmac(row[name], secret), outdated=outdated, body=text)
 
 
 def _trees(operation: str, body: bytes) -> Iterator[dict[str, Any]]:

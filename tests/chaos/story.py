@@ -1,80 +1,29 @@
-"""What happens in one night of the campaign, all of it drawn from the night's seed: documents, job, faults, kills, starts."""
+"""What happens in one night of the campaign, all of it drawn from the night's seed: documents, job, faults, harm, starts.
+
+A night here may be several: up to three logical dates on one ledger, with documents that change and documents that do not.
+"""
 
 from __future__ import annotations
 
-import json
 import random
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+
+from tests.chaos.documents import Documents, Text, first_day, next_day
 
 PROVIDERS = ("openai", "anthropic", "bedrock")
-ENDPOINT = "chaos-cloud"
-HOW = ("commit", "file", "wire", "instant")
+KILLS = ("commit", "file", "wire", "instant")
 """Where a start is killed: at a commit of the ledger, at a step that changes files, at a write to a socket, or at any instant."""
 
-RESTRICTED = (
-    (
-        "Discharge summary\nPatient: Goran Castellan\nDate of birth: 14 March 1961\nMedical record number: MRN 40718823\n"
-        "The patient was admitted with chest pain. Diagnosis: unstable angina. Treated with aspirin and metoprolol. {canary}\n"
-    ),
-    (
-        "Dear Ms Ines Lindqvist,\nThank you for your loan application. Your account number is 40718290017.\n"
-        "Your current balance is $4,210.55 and the annual percentage rate on your loan is 6.4 percent. SSN 536-22-8145. {canary}\n"
-    ),
-    (
-        "PRIVILEGED AND CONFIDENTIAL\nATTORNEY-CLIENT COMMUNICATION\nYou asked for our legal advice on the mooring dispute. "
-        "We advise that the harbour should concede nothing by letter. {canary}\n"
-    ),
-)
-CLEAN = (
-    (
-        "The harbour council will repave the promenade between the fish market and the old lighthouse this spring. {canary}\n"
-        "Visitors can reach the island by ferry number {number}, which leaves from the northern pier.\n"
-    ),
-    (
-        "The museum opened a hall on the history of navigation, with instruments from {number} centuries. {canary}\n"
-        "Admission is free on the first Sunday of the month, and the café stays open until the last guest has gone.\n"
-    ),
-    (
-        "A new species of moss was described from the wet slopes above reservoir {number}. {canary}\n"
-        "It grows on basalt and stays green in winter.\u2028Its spores travel with the wind.\n"
-    ),
-)
-MAIL = """From: Noor Abara <noor@harbour.test>
-To: Hana Birk <hana@harbour.test>
-Subject: Timetable
-MIME-Version: 1.0
-Content-Type: multipart/mixed; boundary=cut
-
---cut
-Content-Type: text/plain
-
-Dear Hana, the new ferry timetable is attached for the notice board. {canary}
---cut
-Content-Type: text/plain; name=letter.txt
-Content-Disposition: attachment; filename=letter.txt
-
-{letter}
---cut--
-"""
 EXTRACT = "{kind: extract, max_tokens: 60, schema: {type: object, required: [title], properties: {title: {type: string}}}}"
 SUMMARIZE = "{kind: summarize, max_tokens: 60}"
-REPAIRS = ("repair: 0", "repair: 1")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Text:
-    """A document of the night. restricted: it may be received by no provider. canary: stands in it, and in no other document."""
-
-    content: str
-    canary: str
-    restricted: bool
+RUN, COLLECT, CANCEL, RESOLVE = "run", "collect", "cancel", "resolve"
+DAY_S = 24 * 3600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kill:
-    """Where a start ends by SIGKILL: at the `number`-th step of a kind, before or after it; or after `seconds`."""
+    """A start ends by SIGKILL: at the `number`-th step of a kind, before or after it; or after `seconds`."""
 
     how: str
     number: int
@@ -83,134 +32,112 @@ class Kill:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Start:
-    """One start of a night (`run`) or of a collection. pass_s: virtual seconds that go by before it. second: another runner at once."""
+class Full:
+    """The disk is full: for files larger than `most_bytes`, or from the `number`-th step that changes files on."""
 
-    collect: bool
-    wait: bool
-    second: bool
-    kill: Kill | None
-    pass_s: float
+    most_bytes: int | None
+    number: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Revise:
+    """Between freeze and hand-over, at the `number`-th hand-over of the start, the policy becomes another. Nothing is cleared then."""
+
+    number: int
+
+
+Harm = Kill | Full | Revise
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """One start of a night (`run`) or of a collection, or a person at an open hand-over (`cancel`, `resolve`).
+
+    pass_s: virtual seconds that go by before it. second: another runner at once. away: "cloud" or "inside" cannot be reached; or neither.
+    """
+
+    act: str
+    day: int = 0
+    wait: bool = True
+    second: bool = False
+    harm: Harm | None = None
+    pass_s: float = 0.0
+    away: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Story:
-    """One night. delay_s: how long each batch takes, in virtual seconds. random: the emulator's faults by chance. dialects: its manners."""
+    """One night. delay_s: how long each batch takes, in virtual seconds. plan: the emulator's faults. dialects: its manners.
+
+    days: the documents as they are on each logical date. job: the lines of the job file. inside: a server of ours takes part; its answers
+    fail at this rate, None without one.
+    """
 
     seed: int
     provider: str
-    documents: Mapping[str, Text]
-    job: str
+    days: tuple[Documents, ...]
+    job: tuple[str, ...]
     settings: Mapping[str, object]
-    random: Mapping[str, object]
+    plan: Mapping[str, object]
     delay_s: float
     dialects: tuple[str, ...]
     starts: tuple[Start, ...]
+    inside: float | None
+
+    @property
+    def documents(self) -> Documents:
+        """The documents as they are in the end."""
+        return self.days[-1]
+
+    @property
+    def versions(self) -> Iterator[tuple[str, Text]]:
+        """Every text that there ever was, with its document's name."""
+        for day, documents in enumerate(self.days):
+            yield from ((name, text) for name, text in documents.items() if text.since == day)
 
     @property
     def by_hand(self) -> bool:
         """Whether a person is to decide on hand-overs in doubt."""
         return "on_ambiguous: hold" in self.job
 
-    @property
-    def files(self) -> dict[str, Text]:
-        """The documents that are files of their own; an attachment lies in its e-mail."""
-        return {name: text for name, text in self.documents.items() if "#" not in name}
-
 
 def story(seed: int, provider: str) -> Story:
     """The night of this seed."""
     chance = random.Random(f"{seed}|{provider}")
-    rate = chance.choice((0.0, 0.1, 0.2, 0.3, 0.5))
+    looks = chance.random() < 0.2
+    inside = chance.choice((0.0, 0.1, 0.3)) if looks or chance.random() < 0.2 else None
+    days = [first_day(chance, looked_at=looks)]
+    for day in range(1, chance.choice((1, 1, 1, 2, 3))):
+        days.append(next_day(chance, days[-1], day))
     return Story(
         seed=seed,
         provider=provider,
-        documents=_documents(chance),
-        job=_job(chance),
+        days=tuple(days),
+        job=tuple(_job(chance, looks=looks, inside=inside is not None)),
         settings=_settings(chance, provider),
-        random={
-            "seed": seed,
-            "rate": rate,
-            "most": chance.choice((3, 10, 40)),
-            "most_each": chance.choice((1, 2)),
-            "stuck_s": chance.choice((600.0, 40 * 3600.0)),
-            "slow_s": 0.02,
-        },
+        plan=_plan(chance, seed, provider),
         delay_s=chance.choice((0.0, 0.0, 600.0, 3 * 3600.0, 30 * 3600.0)),
         dialects=_dialects(chance) if provider == "openai" else (),
-        starts=(_start(chance, first=True), *(_start(chance, first=False) for _ in range(chance.randint(0, 4)))),
+        starts=tuple(_starts(chance, len(days), inside=inside is not None)),
+        inside=inside,
     )
 
 
-def write(told: Story, folder: Path, *, base_url: str, s3: Mapping[str, str], registry: str) -> Path:
-    """Lay the night's files out; returns the job file. registry: the bundled one's text, to which the night's endpoint is added."""
-    for name, text in told.files.items():
-        path = folder / "inbox" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(text.content.encode())
-    entry = {
-        "lane": "cloud",
-        "engine": f"{told.provider}_batch",
-        "provider": "emulator",
-        "model": "extractive-emulator",
-        "region": "us-east-1",
-        "base_url": base_url,
-        "facts": {"baa": False, "dpa": True, "training_use": False, "zero_data_retention": False, "human_review": False},
-        "evidence_link": "README.md",
-        "review_by": "2099-12-31",
-        "settings": {"emulator": True, **told.settings, **s3},
-    }
-    (folder / "endpoints.yaml").write_text(f"{registry}\n  {ENDPOINT}: {json.dumps(entry)}\n".replace('"2099-12-31"', "2099-12-31"))
-    (folder / "plan.json").write_text(json.dumps({"random": told.random}))
-    job = folder / "job.yaml"
-    job.write_text(told.job)
-    return job
-
-
-def _documents(chance: random.Random) -> dict[str, Text]:
-    found: dict[str, Text] = {}
-    for number in range(chance.randint(10, 40)):
-        canary = f"quetzalcoatl-{number:04d}"
-        kind = chance.random()
-        if kind < 0.05:
-            found |= _mail(chance, number, canary)
-        elif kind < 0.08:
-            found[f"empty/{number}.txt"] = Text(content="", canary=canary, restricted=True)
-        elif kind < 0.3:
-            found[f"inside/{number}.txt"] = Text(content=chance.choice(RESTRICTED).format(canary=canary), canary=canary, restricted=True)
-        else:
-            content = chance.choice(CLEAN).format(canary=canary, number=number)
-            found[f"public/{number}.txt"] = Text(content=content, canary=canary, restricted=False)
-    return found
-
-
-def _mail(chance: random.Random, number: int, canary: str) -> dict[str, Text]:
-    """A harmless e-mail with a privileged attachment: the whole family stays inside."""
-    inner = f"{canary}-letter"
-    letter = RESTRICTED[2].format(canary=inner)
-    name = f"mail/{number}.eml"
-    return {
-        name: Text(content=MAIL.format(canary=canary, letter=letter), canary=canary, restricted=True),
-        f"{name}#letter.txt": Text(content=letter, canary=inner, restricted=True),
-    }
-
-
-def _job(chance: random.Random) -> str:
-    lines = [
-        "name: chaos",
-        "source: {path: inbox}",
-        f"task: {chance.choice((EXTRACT, SUMMARIZE))}",
-        f"lanes: {{cloud: {ENDPOINT}}}",
-        "registry: endpoints.yaml",
-        "output: unused",
-        "ledger: unused-ledger",
-        f"batch_size: {chance.choice((7, 15, 40))}",
-        "poll_s: 3600",
-        f"on_ambiguous: {chance.choice(('resubmit', 'resubmit', 'hold'))}",
-        f"on_cloud_failure: {chance.choice(('local', 'wait', 'hold'))}",
-        chance.choice(REPAIRS),
-    ]
-    return "\n".join(lines) + "\n"
+def _job(chance: random.Random, *, looks: bool, inside: bool) -> Iterator[str]:
+    yield f"task: {chance.choice((EXTRACT, SUMMARIZE))}"
+    local = f", local: inside, strategy: {chance.choice(('cloud_first', 'local_first'))}" if inside and chance.random() < 0.7 else ""
+    yield f"lanes: {{cloud: chaos-cloud{local}}}"
+    if looks:
+        yield "second_look: {endpoint: inside, share: 1.0}"
+    yield f"batch_size: {chance.choice((7, 15, 40))}"
+    yield f"on_ambiguous: {chance.choice(('resubmit', 'resubmit', 'hold'))}"
+    yield f"on_cloud_failure: {chance.choice(('local', 'wait', 'hold'))}"
+    yield f"on_local_failure: {chance.choice(('cloud', 'wait'))}"
+    yield chance.choice(("repair: 0", "repair: 1"))
+    if chance.random() < 0.4:
+        amounts = {"night": chance.choice((0, 0.4, 1, 2.5)), "month": chance.choice((None, 0.8, 2, 6))}
+        yield "budget_usd: {" + ", ".join(f"{name}: {amount}" for name, amount in amounts.items() if amount is not None) + "}"
+        yield f"on_budget: {chance.choice(('local', 'hold'))}"
 
 
 def _settings(chance: random.Random, provider: str) -> dict[str, object]:
@@ -223,33 +150,83 @@ def _settings(chance: random.Random, provider: str) -> dict[str, object]:
     return common
 
 
+def _plan(chance: random.Random, seed: int, provider: str) -> dict[str, object]:
+    """Faults by chance; and, so that repairs happen, in some nights answers that break the schema."""
+    broken = [{"at": f"{provider}.results", "fault": "invalid_json", "rows": 2, "call": call} for call in (1, 2)]
+    return {
+        "random": {
+            "seed": seed,
+            "rate": chance.choice((0.0, 0.1, 0.2, 0.3, 0.5)),
+            "most": chance.choice((3, 10, 40)),
+            "most_each": chance.choice((1, 2)),
+            "stuck_s": chance.choice((600.0, 40 * 3600.0)),
+            "slow_s": 0.02,
+        },
+        "faults": broken if chance.random() < 0.15 else [],
+    }
+
+
 def _dialects(chance: random.Random) -> tuple[str, ...]:
     return tuple(
         sorted(chance.sample(("no_expiry", "error_file", "empty_id", "scheduling", "body_string", "no_rest"), chance.randint(0, 2)))
     )
 
 
-def _start(chance: random.Random, *, first: bool) -> Start:
-    how = chance.choice(HOW)
+def _starts(chance: random.Random, days: int, *, inside: bool) -> Iterator[Start]:
+    """On each day a night first, then whatever comes."""
+    revises = chance.random() < 0.12
+    for day in range(days):
+        for number in range(1 + chance.randint(0, 4 if days == 1 else 2)):
+            yield _start(chance, day, first=number == 0, inside=inside, revises=revises)
+
+
+def _start(chance: random.Random, day: int, *, first: bool, inside: bool, revises: bool) -> Start:
+    act = RUN if first else chance.choices((RUN, COLLECT, CANCEL, RESOLVE), (30, 50, 10, 10))[0]
+    away = chance.choices(("", "cloud", "inside" if inside else ""), (85, 7, 8))[0]
+    pauses = (0.0,) if first and not day else (12 * 3600.0, DAY_S) if first else (0.0, 300.0, 4 * 3600.0, 12 * 3600.0)
+    return Start(
+        act=act,
+        day=day,
+        wait=chance.random() < 0.5,
+        second=act in {RUN, COLLECT} and chance.random() < 0.15,
+        harm=_harm(chance, revises=revises and act == RUN),
+        pass_s=chance.choice(pauses),
+        away=away,
+    )
+
+
+def _harm(chance: random.Random, *, revises: bool) -> Harm | None:
+    if revises and chance.random() < 0.5:
+        return Revise(number=chance.randint(1, 3))
+    how = chance.choice(KILLS)
     most = {"commit": 14, "file": 250, "wire": 12, "instant": 1}[how]
     kill = Kill(how=how, number=chance.randint(1, most), after=chance.random() < 0.5, seconds=chance.uniform(0.05, 0.8))
-    return Start(
-        collect=not first and chance.random() < 0.6,
-        wait=chance.random() < 0.5,
-        second=chance.random() < 0.15,
-        kill=kill if chance.random() < 0.6 else None,
-        pass_s=0.0 if first else chance.choice((0.0, 300.0, 4 * 3600.0, 12 * 3600.0)),
-    )
+    full = Full(most_bytes=chance.choice((None, 0, 3000, 9000, 30_000)), number=chance.randint(1, 200))
+    return chance.choices((kill, full, None), (55, 8, 37))[0]
 
 
 def said(told: Story) -> str:
     """The night in one line."""
     starts = ", ".join(map(_said, told.starts))
-    return f"{told.provider}, {len(told.documents)} documents, rate {told.random['rate']}, delay {told.delay_s:g} s: {starts}"
+    rate = told.plan["random"]
+    assert isinstance(rate, dict)
+    days = "" if len(told.days) == 1 else f" in {len(told.days)} days"
+    return f"{told.provider}, {len(told.documents)} documents{days}, rate {rate['rate']}, delay {told.delay_s:g} s: {starts}"
 
 
 def _said(start: Start) -> str:
-    kill = start.kill
-    word = "collect" if start.collect else "run"
-    where = "" if kill is None else f" killed at {kill.how} {kill.number if kill.how != 'instant' else f'{kill.seconds:.2f} s'}"
-    return word + (" of two" if start.second else "") + where
+    match start.harm:
+        case Kill(how="instant", seconds=seconds):
+            harm = f" killed at {seconds:.2f} s"
+        case Kill(how=how, number=number):
+            harm = f" killed at {how} {number}"
+        case Full(most_bytes=None, number=number):
+            harm = f" disk full at step {number}"
+        case Full(most_bytes=most_bytes):
+            harm = f" disk full at {most_bytes} bytes"
+        case Revise(number=number):
+            harm = f" policy revised at hand-over {number}"
+        case None:
+            harm = ""
+    away = f" without {start.away}" if start.away else ""
+    return start.act + (" of two" if start.second else "") + away + harm

@@ -7,7 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,17 +15,19 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from tests.chaos.documents import RESTRICTED
 from tests.chaos.judging import judge
+from tests.chaos.recounting import InRun, completions, is_look
 from tests.chaos.seen import Seen, look
-from tests.chaos.story import PROVIDERS, RESTRICTED, Text, story
+from tests.chaos.story import PROVIDERS, Story, story
 
-SEED, NIGHTS = 69, 8
+SEED, NIGHTS = 1267, 4
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
 def lived(tmp_path_factory: pytest.TempPathFactory) -> tuple[subprocess.CompletedProcess[str], Path]:
-    """Eight nights, in a process of its own: a process that forks must not be one that runs tests."""
+    """Four nights, in a process of its own: a process that forks must not be one that runs tests."""
     keep = tmp_path_factory.mktemp("chaos")
     command = [
         sys.executable,
@@ -39,7 +41,7 @@ def lived(tmp_path_factory: pytest.TempPathFactory) -> tuple[subprocess.Complete
         str(keep),
         "--keep-all",
     ]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280, check=False)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=580, check=False)
     return done, keep
 
 
@@ -52,25 +54,38 @@ def test_nothing_is_lost_doubled_or_sent_uncleared(lived: tuple[subprocess.Compl
     )
     assert last
     assert int(last[1]) > 10
-    assert int(last[2]) > 100
+    assert int(last[2]) > 90
+
+
+Night = tuple[Path, Story]
+"""A copy of a night's folder, to be spoiled, and its story."""
 
 
 @pytest.fixture(params=PROVIDERS)
-def night(
-    request: pytest.FixtureRequest, lived: tuple[subprocess.CompletedProcess[str], Path], tmp_path: Path
-) -> tuple[Path, dict[str, Text]]:
-    """A copy of a night that sent something, and its documents."""
-    _, keep = lived
-    folders = sorted(path for path in keep.glob(f"{request.param}-*") if created_and_received(look(path)))
-    folder = tmp_path / folders[0].name
-    shutil.copytree(folders[0], folder)
-    told = story(int(folder.name.rpartition("-")[2]), request.param)
-    assert not judge(look(folder), told.documents).failed
-    return folder, dict(told.documents)
+def night(request: pytest.FixtureRequest, lived: tuple[subprocess.CompletedProcess[str], Path], tmp_path: Path) -> Night:
+    """One of each provider, to which something was sent."""
+    return copied(lived[1], tmp_path, f"{request.param}-*", lambda seen: bool(seen.received and seen.created))
 
 
-def created_and_received(seen: Seen) -> bool:
-    return bool(seen.received and seen.created)
+@pytest.fixture
+def finished(lived: tuple[subprocess.CompletedProcess[str], Path], tmp_path: Path) -> Night:
+    """One with results from a provider."""
+    return copied(lived[1], tmp_path, "*-*", lambda seen: any(from_a_provider(seen)))
+
+
+def copied(keep: Path, target: Path, pattern: str, fits: Callable[[Seen], bool]) -> Night:
+    folder = next(path for path in sorted(keep.glob(pattern)) if fits(look(path)))
+    shutil.copytree(folder, target / folder.name)
+    return target / folder.name, story_of(folder)
+
+
+def from_a_provider(seen: Seen) -> Iterator[InRun]:
+    return (key for key, _, lane in completions(seen) if lane == "cloud" and not is_look(key[0]))
+
+
+def story_of(folder: Path) -> Story:
+    provider, _, seed = folder.name.partition("-")
+    return story(int(seed), provider)
 
 
 def rewrite(path: Path, change: Callable[[list[dict[str, Any]]], list[dict[str, Any]]]) -> None:
@@ -106,8 +121,7 @@ def change_a_payload(folder: Path) -> None:
 
 
 def send_restricted_words(folder: Path) -> None:
-    told = story(int(folder.name.rpartition("-")[2]), folder.name.partition("-")[0])
-    canary = next(text.canary for text in told.documents.values() if text.restricted and text.content)
+    canary = next(text.canary for _, text in story_of(folder).versions if text.restricted and text.content)
     receive(folder, lambda _: RESTRICTED[0].format(canary=canary).encode())
 
 
@@ -129,24 +143,39 @@ def leak_a_canary(folder: Path) -> None:
     (folder / "out" / "ledger" / "notes.txt").write_text("quetzalcoatl-0001")
 
 
+def revise_before_all(folder: Path) -> None:
+    """As if the policy had been another since the beginning."""
+    policy = next(entry["policy_hash"] for entry in look(folder).entries if entry["event"] == "decided")
+    (folder / "revised.json").write_text(json.dumps({"received": 0, "policy_hash": policy}))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("harm", "found"),
     [
-        (drop_a_row, "lost"),
-        (double_a_row, "duplicated"),
         (create_again, "duplicated"),
         (change_a_payload, "uncleared"),
         (send_restricted_words, "uncleared"),
-        (leave_in_spool, "other"),
-        (leak_a_canary, "other"),
+        (revise_before_all, "uncleared"),
     ],
     ids=lambda value: value if isinstance(value, str) else value.__name__,
 )
-def test_the_checks_find(harm: Callable[[Path], None], found: str, night: tuple[Path, dict[str, Text]]) -> None:
-    folder, documents = night
+def test_the_checks_read_what_arrived(harm: Callable[[Path], None], found: str, night: Night) -> None:
+    folder, told = night
     harm(folder)
-    assert getattr(judge(look(folder), documents), found)
+    assert getattr(judge(look(folder), told), found)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("harm", "found"),
+    [(drop_a_row, "lost"), (double_a_row, "duplicated"), (leave_in_spool, "other"), (leak_a_canary, "other")],
+    ids=lambda value: value if isinstance(value, str) else value.__name__,
+)
+def test_the_checks_read_what_lies_here(harm: Callable[[Path], None], found: str, finished: Night) -> None:
+    folder, told = finished
+    harm(folder)
+    assert getattr(judge(look(folder), told), found)
 
 
 def without(seen: Seen, event: str) -> Seen:
@@ -154,9 +183,31 @@ def without(seen: Seen, event: str) -> Seen:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("event", "found"), [("cleared", "uncleared"), ("submitting", "uncleared"), ("decided", "uncleared"), ("completed", "lost")]
-)
-def test_a_ledger_that_does_not_say_it(event: str, found: str, night: tuple[Path, dict[str, Text]]) -> None:
-    folder, documents = night
-    assert getattr(judge(without(look(folder), event), documents), found)
+def test_a_ledger_that_does_not_say_it(finished: Night) -> None:
+    folder, told = finished
+    seen = look(folder)
+    assert not judge(seen, told).failed
+    for event, found in (("cleared", "uncleared"), ("submitting", "uncleared"), ("decided", "uncleared"), ("completed", "lost")):
+        assert getattr(judge(without(seen, event), told), found), event
+
+
+@pytest.mark.slow
+def test_a_budget_that_is_not_kept(finished: Night) -> None:
+    folder, told = finished
+    seen, other = look(folder), tuple(line for line in told.job if not line.startswith("budget_usd"))
+    for period in ("night", "month"):
+        findings = judge(seen, replace(told, job=(*other, f"budget_usd: {{{period}: 0.01}}")))
+        assert any(f"for the {period}" in one for one in findings.other), period
+
+
+@pytest.mark.slow
+def test_a_text_that_is_paid_for_on_two_days(finished: Night) -> None:
+    folder, told = finished
+    seen = look(folder)
+    run_id, record_id = next(from_a_provider(seen))
+    again = [
+        entry | {"run_id": "chaos-2027-01-01", "seq": entry["seq"] + 10**6}
+        for entry in seen.entries
+        if entry["run_id"] == run_id and entry["record_id"] == record_id and entry["event"] in {"decided", "completed"}
+    ]
+    assert judge(replace(seen, entries=(*seen.entries, *again)), told).duplicated

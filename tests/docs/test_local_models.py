@@ -59,7 +59,7 @@ def test_a_job_may_say_so(tmp_path: Path, block: str) -> None:
     path = tmp_path / "job.yaml"
     path.write_text(f"name: n\nsource: {{path: inbox}}\n{block}task: {{kind: summarize}}\noutput: o/r\nledger: o/l\n", encoding="utf-8")
     job = load_job(path)
-    assert job.lanes.local == "vllm"
+    assert job.lanes.local == ("vllm",)
     assert job.engine.model == tmp_path / "models/instruct-8b"
 
 

@@ -41,9 +41,9 @@ class Judge:
 
 
 @contextmanager
-def judging() -> Iterator[Judge]:
-    """A running judge."""
-    judge = Judge()
+def judging(another: Judge | None = None) -> Iterator[Judge]:
+    """A running judge, or another that answers as it does."""
+    judge = another or Judge()
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"

@@ -78,7 +78,9 @@ def test_a_night_ends_with_its_anchors_and_stops_when_they_contradict(
 
     cut(tmp_path / "ledger")
     (tmp_path / "ledger" / "checkpoint").unlink()
-    assert cli("audit", "verify", "--ledger", tmp_path / "ledger").out.startswith("intact")
+    said = cli("audit", "verify", "--ledger", tmp_path / "ledger").out
+    assert said.startswith("intact")
+    assert "compared with no anchor" in said
     for options in (["--job", job], ["--job", job, "--anchor", url], ["--ledger", tmp_path / "ledger", "--anchor", tmp_path / "safe"]):
         assert "its tail is gone" in cli("audit", "verify", *options, code=1).out
     before = sorted((tmp_path / "ledger").rglob("*.parquet"))

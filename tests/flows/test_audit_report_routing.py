@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections import Counter
 from datetime import date
 from pathlib import Path
@@ -70,3 +71,18 @@ def test_bars_stay_inside_and_the_smallest_is_seen(counts: list[int], whole: int
         assert chart.left + drawn.width < chart.view_width
         assert drawn.y + chart.thickness <= chart.height
         assert len(drawn.label) < 40
+
+
+FIGURES = Path(__file__).parents[2] / "examples" / "economics" / "crossover.yaml"
+
+
+def test_the_break_even_chart_is_in_the_page_with_its_numbers(quarter: Path) -> None:
+    page = Page(made(quarter, economics=FIGURES))
+    (image,) = [attributes for tag, attributes in page.tags if tag == "img"]
+    kind, _, data = str(image["src"]).partition(",")
+    assert kind == "data:image/png;base64"
+    assert base64.b64decode(data)[:8] == b"\x89PNG\r\n\x1a\n"
+    assert "GPT-4o: from 533.3M tokens a month at list price, 1.067B at batch price" in str(image["alt"])
+    rows = {row[0]: row[1:] for row in page.table("US dollars a month against GPT-4o")}
+    assert rows["5B"] == ["37,500", "18,750", "8,000", "2", "self-host", "self-host"]
+    assert "img" not in {tag for tag, _ in Page(made(quarter)).tags}

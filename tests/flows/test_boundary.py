@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import traceback
 
 import pytest
@@ -18,6 +19,7 @@ CANARY = "quetzalcoatl-7719"
     [
         (ValueError(f"cannot parse {CANARY}"), "ValueError", "unexpected ValueError at "),
         (UnicodeDecodeError("utf-8", CANARY.encode(), 0, 1, "invalid"), "UnicodeDecodeError", "unexpected UnicodeDecodeError at "),
+        (OSError(errno.ENOSPC, f"{CANARY} does not fit"), "OSError", "a file cannot be written (No space left on device): make room"),
         (LedgerUnavailableError("/data/ledger: the ledger cannot be written"), "LedgerUnavailableError", "/data/ledger: the ledger cannot"),
         (JobError("job.yaml:3: source"), "JobError", "job.yaml:3: source"),
     ],

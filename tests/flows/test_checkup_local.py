@@ -223,6 +223,18 @@ def test_doctor_on_the_embedded_engine_and_on_nothing(night: Any, cli: Callable[
     assert findings(cli("doctor", "--lane", "local"))["job"][0] == "warn"
 
 
+def test_doctor_looks_at_every_endpoint_inside(night: Any, engine: Callable[..., Path], tmp_path: Path, cli: Callable[..., Any]) -> None:
+    (tmp_path / "empty").mkdir()
+    with night.job.open("a") as file:
+        file.write(f"lanes: {{local: [extractive, vllm], cloud: null}}\nengine: {{python: {engine()}, model: {tmp_path / 'empty'}}}\n")
+    said = cli("doctor", "--lane", "local", "--job", night.job, code=1)
+    assert [line.split(" go to ")[1] for line in said.out.splitlines() if " go to " in line] == [
+        "extractive (extractive)",
+        "vllm (vllm_offline)",
+    ]
+    assert findings(said)["model"][0] == "FAIL"
+
+
 def test_the_memory_of_several_gpus(model: Callable[..., Path], night: Any, engine: Callable[..., Path], tmp_path: Path) -> None:
     folder = model(weights=30 * GIB)
     registry = tmp_path / "endpoints.yaml"

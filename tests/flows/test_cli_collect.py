@@ -67,6 +67,11 @@ def test_collecting_before_the_first_night(night: Any, cli: Callable[..., Any]) 
     assert not night.out.exists()
 
 
+def test_collecting_after_a_first_night_that_was_killed_before_its_first_entry(night: Any, cli: Callable[..., Any]) -> None:
+    (night.out / "ledger" / "segments").mkdir(parents=True)
+    assert cli("collect", night.job, "--out", night.out).err == "nothing is out: every hand-over of this job has been collected\n"
+
+
 @pytest.mark.parametrize(
     ("settings", "expected"),
     [

@@ -25,6 +25,7 @@ SUBCOMMANDS = [
     ("audit", "summary"),
     ("audit", "egress"),
     ("audit", "held"),
+    ("audit", "doubtful"),
     ("audit", "costs"),
     ("audit", "document"),
     ("audit", "reconcile"),

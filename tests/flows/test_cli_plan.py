@@ -10,6 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from policies.load import DEFAULT_REGISTRY
+
 CANARY = "quetzalcoatl-7719"
 
 
@@ -58,3 +62,24 @@ def test_a_plan_estimates_from_above(night: Any, cli: Callable[..., Any]) -> Non
 
 def test_a_plan_of_the_first_documents(night: Any, cli: Callable[..., Any]) -> None:
     assert "2 documents;" in cli("plan", night.job, "--limit", 2).out
+
+
+def test_a_plan_says_what_it_costs_and_that_it_does_not_fit(
+    make_night: Callable[..., Any], cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The machine inside is declared to be so slow that restricted records alone take longer than there is; what may leave overflows."""
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-invented")
+    lanes, budget = "lanes: {cloud: openai-batch, strategy: local_first}", "budget_usd: {night: 20, endpoints: {openai-batch: {month: 0}}}"
+    night = make_night(extra=f"registry: slow.yaml\n{lanes}\n{budget}\n")
+    text = DEFAULT_REGISTRY.read_text(encoding="utf-8")
+    text = text.replace("model: lexrank\n", "model: lexrank\n    tokens_per_s: 0.005\n")
+    text = text.replace("model: gpt-4o-mini\n", "model: gpt-4o-mini\n    tokens_per_s: 100\n", 1)
+    (night.job.parent / "slow.yaml").write_text(text, encoding="utf-8")
+    said = cli("plan", night.job).out
+    assert re.search(r"local: extractive\s+│\s+4 ", said)
+    assert re.search(r"cloud: openai-batch\s+│\s+3 .*│ 0\.\d{4} to 0\.\d{4} ", said)
+    assert re.search(r"extractive: \d d \d+ h: [\d,]+ tokens at 0.005 a second, as the registry declares", said)
+    assert "IT DOES NOT FIT: extractive would end about" in said
+    assert re.search(r"it costs \$0\.\d{4} at the least and \$0\.\d{4} at the most", said)
+    assert "budget for the night: $20.00; this plan alone fits into it" in said
+    assert "budget for the month at openai-batch: $0.00; what does not fit into it, at its most, is not handed over" in said

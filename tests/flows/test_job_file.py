@@ -38,7 +38,7 @@ def write(folder: Path, text: str) -> Path:
 def test_minimal_job_has_the_documented_defaults(folder: Path) -> None:
     job = load_job(write(folder, MINIMAL))
     assert job.task.kind is TaskKind.SUMMARIZE
-    assert (job.lanes.local, job.lanes.cloud, job.lanes.strategy) == ("extractive", "emulator", "cloud_first")
+    assert (job.lanes.local, job.lanes.cloud, job.lanes.strategy) == (("extractive",), ("emulator",), "cloud_first")
     assert (job.batch_size, job.timezone, job.on_ambiguous, job.schedule, job.limit) == (1000, "UTC", "resubmit", None, None)
     assert job.source.max_document_bytes == 256 * 1024 * 1024
     assert (job.unsafe_emulator, job.reprocess) == (False, False)
@@ -49,6 +49,8 @@ def test_dollars_are_what_the_file_says(folder: Path) -> None:
     budget = load_job(write(folder, MINIMAL + "budget_usd: {night: 19.99, month: '300.10'}\n")).budget
     assert (budget.night, budget.month) == (Decimal("19.99"), Decimal("300.10"))
     assert not load_job(write(folder, MINIMAL)).budget.limited
+    single = load_job(write(folder, MINIMAL + "budget_usd: {endpoints: {emulator: {month: 7.5}}}\non_budget: stop\n"))
+    assert (list(single.budget.of_all()), single.on_budget) == ([("emulator", "month", Decimal("7.5"))], "stop")
 
 
 def test_paths_are_relative_to_the_job_file(folder: Path) -> None:
@@ -131,7 +133,7 @@ def test_job_survives_pickling_and_a_changed_copy(folder: Path) -> None:
             ("ledger: out/ledger", "ledger: out/ledger\ngroup: no-such-group-here"), 6, "group", "group of this machine", id="group"
         ),
         pytest.param(
-            ("ledger: out/ledger", "ledger: out/ledger\nbudget_usd: {}"), 6, "budget_usd", "night, month, or both", id="no budget"
+            ("ledger: out/ledger", "ledger: out/ledger\nbudget_usd: {}"), 6, "budget_usd", "night, month, endpoints", id="no budget"
         ),
         pytest.param(("ledger: out/ledger", "ledger: out/ledger\nbudget_usd: {night: -1}"), 6, "budget_usd.night", "found -1", id="debt"),
         pytest.param(("ledger: out/ledger", "ledger: out/ledger\nbudget_usd: {month: .inf}"), 6, "budget_usd.month", "finite", id="no end"),
@@ -139,7 +141,25 @@ def test_job_survives_pickling_and_a_changed_copy(folder: Path) -> None:
         pytest.param(("ledger: out/ledger", "ledger: out/ledger\non_cloud_failure: cloud"), 6, "on_cloud_failure", "'hold'", id="on cloud"),
         pytest.param(("ledger: out/ledger", "ledger: out/ledger\non_local_failure: hold"), 6, "on_local_failure", "'wait'", id="on local"),
         pytest.param(("ledger: out/ledger", "ledger: out/ledger\nrepair: 2"), 6, "repair", "0 or 1", id="repairs"),
-        pytest.param(("ledger: out/ledger", "ledger: out/ledger\non_budget: stop"), 6, "on_budget", "'local' or 'hold'", id="on budget"),
+        pytest.param(("ledger: out/ledger", "ledger: out/ledger\nrepair: true"), 6, "repair", "expected 0 or 1", id="repair yes"),
+        pytest.param(
+            ("ledger: out/ledger", "ledger: out/ledger\nbudget_usd: 20"), 6, "budget_usd", "write budget_usd: {night: 20}", id="one sum"
+        ),
+        pytest.param(("ledger: out/ledger", "ledger: out/ledger\non_budget: sell"), 6, "on_budget", "'hold' or 'stop'", id="on budget"),
+        pytest.param(
+            ("ledger: out/ledger", "ledger: out/ledger\nbudget_usd: {endpoints: {elsewhere: {night: 1}}}"),
+            6,
+            "budget_usd.endpoints.elsewhere",
+            "an endpoint of lanes.cloud (emulator)",
+            id="a limit of nobody",
+        ),
+        pytest.param(
+            ("ledger: out/ledger", "ledger: out/ledger\nbudget_usd: {endpoints: {emulator: {}}}"),
+            6,
+            "budget_usd.endpoints.emulator",
+            "night, month, or both",
+            id="no limit of one",
+        ),
         pytest.param(("ledger: out/ledger", "ledger: inbox/ledger"), 5, "ledger", "outside source.path", id="ledger inside the source"),
         pytest.param(("output: out/results", "output: inbox/results"), 4, "output", "outside source.path", id="output inside the source"),
         pytest.param(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -227,6 +228,44 @@ def test_where_the_provider_cannot_tell_a_person_may(away: Away) -> None:
     away.emulator.advance(7200)
     assert away.run("--wait", command="collect") == OUT_OF_ALL
     assert away.reconcile() == []
+
+
+@engines("anthropic_batch")
+def test_a_job_of_others_of_the_same_size_is_refused_or_found_out(away: Away) -> None:
+    """The API keeps no metadata: until it has ended, nothing shows whose a batch is."""
+    away.plan({"at": "anthropic.batches.create", "fault": "drop_after"})
+    away.run("--no-wait")
+    (found,) = away.jobs()
+    params = {"model": "extractive-emulator", "max_tokens": 9, "messages": [{"role": "user", "content": "A ferry."}]}
+    rows = b"".join(json.dumps({"custom_id": f"theirs-{row}", "params": params}).encode() + b"\n" for row in range(CLOUD_ROWS))
+    with away.provider() as lane:
+        theirs = lane._client.create(rows)
+    assert "cannot show whose job it is" in away.decide("resolve", found["intent_id"], "--as", f"submitted:{theirs}").err
+    away.emulator.advance(7200)
+    held = away.run("--wait", command="collect")
+    assert (held["results"], held["held"], away.jobs()) == (1, CLOUD_ROWS, []), "nothing is sent in the place of ours"
+    assert {entry["reason"] for entry in away.events("held")} == {"foreign_job"}
+    with away.provider() as lane:
+        assert lane.look(theirs).ended, "what is not ours is not deleted"
+    assert away.run("--wait", command="collect") == OUT_OF_ALL, "ours was found by its rows"
+    (sent,) = [one for one in tally(away.emulator.state).values() if one.creates]
+    assert sent.creates == 2  # one of them theirs
+
+
+@engines("anthropic_batch")
+def test_a_job_that_shows_itself_as_that_of_others_is_not_adopted(away: Away) -> None:
+    away.plan({"at": "anthropic.batches.create", "fault": "drop_before"})
+    away.run("--no-wait")
+    (found,) = away.jobs()
+    params = {"model": "extractive-emulator", "max_tokens": 9, "messages": [{"role": "user", "content": "A ferry."}]}
+    rows = b"".join(json.dumps({"custom_id": f"theirs-{row}", "params": params}).encode() + b"\n" for row in range(CLOUD_ROWS))
+    with away.provider() as lane:
+        theirs = lane._client.create(rows)
+        away.emulator.advance(7200)
+        while not lane.look(theirs).ended:
+            time.sleep(0.05)
+    assert "somebody else's job" in away.decide("resolve", found["intent_id"], "--as", f"submitted:{theirs}", code=1).err
+    assert theirs not in {entry["provider_job_id"] for entry in away.events("submitted")}
 
 
 def test_nobody_answers(make_night: Callable[..., Any], cli: Callable[..., Any], tmp_path: Path) -> None:

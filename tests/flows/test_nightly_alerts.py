@@ -18,6 +18,7 @@ CANARY = "quetzalcoatl-7719"
 COUNTS = {
     *("held", "ambiguous", "failed", "deadline", "quarantined", "extra_jobs", "unanchored"),
     *("local_down", "contradicted", "wrong_account", "unknown_state"),
+    *("budget_50", "budget_80", "budget_100"),
 }
 
 

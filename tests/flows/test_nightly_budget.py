@@ -17,11 +17,13 @@ import duckdb
 import pyarrow.parquet as pq
 import pytest
 
+import flows.closing
 from flows.audit_report.account import costs
 from flows.night import NightOptions
 from flows.nightly import run_night
 from flows.planning import make_plan
 from flows.report import NightReport
+from sinks.clients.webhook import Alert
 from sinks.ledger.report_rows import Cost, ReportData
 
 PRICES = """version: 2026-11-22
@@ -61,7 +63,9 @@ def priced(make_night: Callable[..., Any], tmp_path: Path) -> Callable[..., Any]
 
 def most(night: Any) -> Decimal:
     """What the three clean documents can cost together, as the plan says it."""
-    return make_plan(NightOptions(job=str(night.job))).usd_most[CLOUD]
+    planned = make_plan(NightOptions(job=str(night.job))).places[CLOUD].usd_most
+    assert planned is not None
+    return planned
 
 
 def run(night: Any, date: str) -> NightReport:
@@ -129,6 +133,31 @@ def test_killed_after_the_request_and_run_again_stays_within_the_budget(priced: 
     assert paid == killed.budget["night"][0]
     inside = "SELECT DISTINCT reason FROM assignments WHERE endpoint = 'extractive' AND reason LIKE 'budget%'"
     assert ask(night, inside) == [("budget_night",)]
+
+
+@pytest.mark.slow
+def test_what_the_budget_stops_stays_stopped_and_is_told_once(priced: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    heard: list[Alert] = []
+    monkeypatch.setattr(flows.closing, "send_alert", lambda alert, _: heard.append(alert))
+    limit = most(priced()) / 2
+    hook = "{webhook: 'http://127.0.0.1:9/hook'}"
+    night = priced(budget_usd=f"{{month: 1000, endpoints: {{emulator: {{night: {limit}}}}}}}", on_budget="stop", alerts=hook)
+    first = run(night, "2026-11-22")
+    held = "SELECT reason, count(*) FROM held WHERE still_held AND reason LIKE 'budget%' GROUP BY 1 ORDER BY 1"
+    stopped = [("budget_endpoint_night", 1), ("budget_stopped", 1)]
+    assert ask(night, held) == stopped
+    inside = "SELECT count(*) FROM outcomes WHERE lane = 'local' AND outcome = 'completed'"
+    assert (first.results - 1, first.pending) == (ask(night, inside)[0][0], 0), "what stays inside goes on"
+    (spent,) = (one.cost_usd for one in first.costs if one.lane == "cloud")
+    assert first.budget == {"month": (spent, Decimal(1000)), "night at emulator": (spent, limit)}
+    assert spent < limit / 2, "its result has freed enough for another one, which nobody sends"
+    assert [(one.budget_50, one.budget_80, one.budget_100) for one in heard] == [(0, 0, 1)]
+    told = "SELECT endpoint, state, reason FROM entries WHERE event = 'alerted'"
+    assert ask(night, told) == [("emulator", "night", "budget_100")]
+    handed = "SELECT count(*) FROM egress"
+    assert (run(night, "2026-11-22").held, ask(night, held), ask(night, handed)) == (first.held, stopped, [(1,)]), "after a kill, too"
+    assert ask(night, told) == [("emulator", "night", "budget_100")]
+    assert not any(one.budget_50 or one.budget_80 or one.budget_100 for one in heard[1:])
 
 
 def test_an_endpoint_without_a_price_stops_the_job_at_its_start(

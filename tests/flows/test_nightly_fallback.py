@@ -110,6 +110,41 @@ def test_throttled_twice_goes_inside_once_the_provider_lists_nothing(trouble: Ca
     assert alerts == []
 
 
+def test_a_provider_that_only_fails_is_down_after_two_tries(trouble: Callable[..., Any]) -> None:
+    failing = {"at": "batches.create", "fault": "status", "status": 503, "times": 99}
+    night = trouble(failing, on_cloud_failure="local")
+    night.job.write_text(night.job.read_text().replace("batch_size: 3", "batch_size: 1"))
+    (night.job.parent / "inbox" / "ferry.txt").write_text("The morning ferry leaves from the northern pier.")
+    report = run(night)
+    assert (report.results, report.held, report.pending) == (4, 0, 0)
+    reasons = "SELECT reason, count(*) FROM assignments WHERE endpoint = 'extractive' GROUP BY 1 ORDER BY 1"
+    assert ask(night, reasons) == [("fallback_cloud_unreachable", 3), ("only_permitted_lane", 1)]
+    assert len(requests(night, "openai.batches.create")) == 2, "each was looked for twice; then nothing more is sent into the wall"
+    assert ask(night, "SELECT hand_over, count(*) FROM hand_overs WHERE lane = 'cloud' GROUP BY 1") == [("rejected", 2)]
+
+
+def test_a_provider_that_fails_and_lists_nothing_keeps_what_nobody_knows_of(trouble: Callable[..., Any]) -> None:
+    failing = [{"at": f"batches.{call}", "fault": "status", "status": 503, "times": 99} for call in ("create", "list")]
+    night = trouble(*failing, on_cloud_failure="local")
+    night.job.write_text(night.job.read_text().replace("batch_size: 3", "batch_size: 1"))
+    (night.job.parent / "inbox" / "ferry.txt").write_text("The morning ferry leaves from the northern pier.")
+    report = run(night)
+    assert (report.results, report.held) == (2, 2), "two hand-overs are ambiguous, the third document stays inside"
+    assert ask(night, "SELECT hand_over, count(*) FROM hand_overs WHERE lane = 'cloud' GROUP BY 1") == [("ambiguous", 2)]
+
+
+def test_what_is_late_is_held_with_the_end_of_its_job(trouble: Callable[..., Any]) -> None:
+    night = trouble(settings=", emulator_delay_s: 600", deadline_h="0.0000001")
+    report = run(night)
+    assert (report.results, report.held) == (1, 2)
+    assert ask(night, HELD) == [("waiting_cloud_deadline", 2)]
+    in_one_commit = """
+        SELECT count(*) FROM entries h JOIN entries e ON e.event = 'job_ended' AND e.endpoint = 'emulator'
+        WHERE h.event = 'held' AND h.seq < e.seq AND h."at" = e."at"
+        """
+    assert ask(night, in_one_commit) == [(2,)], "a kill in between would leave them lost, and sent again"
+
+
 @pytest.mark.parametrize(("way", "reason"), [("wait", "waiting_cloud_unreachable"), ("hold", "cloud_unreachable")], ids=["wait", "hold"])
 def test_a_provider_that_is_down(way: str, reason: str, trouble: Callable[..., Any], tmp_path: Path, waybill: Callable[..., Any]) -> None:
     night = trouble(base_url=NOBODY + "/v1", on_cloud_failure=way)

@@ -226,6 +226,30 @@ def test_a_job_that_has_no_cloud_does_not_get_one(ask: Callable[..., Asked]) -> 
     assert ask([*night("one", RULES), *entries], RULES, STRICTER).moves() == {("same", "local", "local"): 1}
 
 
+@pytest.mark.parametrize(
+    ("strategy", "reason", "lane"),
+    [
+        ("tiered", "tier_small", "local"),
+        ("cheapest", "cheapest", "local"),
+        ("cloud_first", "overflow", "local"),
+        ("local_first", "preferred", "local"),
+        ("cloud_first", "preferred", "cloud"),
+    ],
+    ids=["by tier", "by price", "by a full queue", "inside by its lane", "outside by its lane"],
+)
+def test_a_record_that_was_weighed_stays_where_it_may(strategy: str, reason: str, lane: str, ask: Callable[..., Asked]) -> None:
+    """Its strategy looked at the record itself: a policy that permits both lanes does not say that it would have gone elsewhere."""
+    about: dict[str, Any] = {"event": Event.ASSIGNED, "at": DAY, "run_id": "one", "strategy": strategy, "reason": reason}
+    clean, mail = record("clean", {}, ("CLEAN",), lane="local"), record("mail", {"EMAIL_ADDRESS": 2}, ("PII",), rule="routes[1]")
+    clean[1] = Entry(record_id="rclean", lane="local", endpoint="inside", **about)
+    mail[1] = Entry(record_id="rmail", lane="cloud", endpoint="outside", **about)
+    moves = ask([*night("one", RULES), *clean, *mail], RULES, STRICTER).moves()
+    assert moves["same", lane, lane] >= 1
+    assert sum(moves.values()) == 2
+    if strategy != "local_first":  # that one would have kept the mail inside all along
+        assert moves["moved", "cloud", "local"] == 1
+
+
 def test_a_directory_that_nobody_knew_then_cannot_be_told(ask: Callable[..., Asked]) -> None:
     """Who is counsel was not asked of the participants then; what stands on other evidence can be told all the same."""
     newer = RULES.replace("any_entity: [EMAIL_ADDRESS]", "any: [{any_entity: [EMAIL_ADDRESS]}, {marker: counsel_participant}]")

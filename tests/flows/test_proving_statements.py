@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from flows.proving import StatementOptions, check_file, state
 from sinks.errors import LedgerError, ProofError
@@ -118,6 +119,7 @@ def test_the_command(ledger: Path, tmp_path: Path, cli: Callable[..., Any]) -> N
     said = cli("audit", "prove", "--record", "r-looked", "--ledger", ledger, "--out", file)
     assert "a look-back judged it again" in said.out
     assert file.stat().st_mode & 0o777 == 0o600
+    assert cli("audit", "prove", "--record", "r-looked", "--ledger", ledger, "--key", key).out.startswith(said.out.partition("\n")[0])
     assert "holds: signed by" in cli("audit", "prove", "--check", file, "--key", key).out
     assert "KEY NOT PINNED" in cli("audit", "prove", "--check", file).out
     assert json.loads(cli("audit", "prove", "--record", SECRET, "--ledger", ledger, "--format", "json").out)["record_id"] == "r-leaked"
@@ -125,10 +127,19 @@ def test_the_command(ledger: Path, tmp_path: Path, cli: Callable[..., Any]) -> N
     said = cli("audit", "prove", "--class", "PHI", "--lane", "cloud", "--ledger", ledger, "--out", stated)
     assert "As decided then: 2 of 12 records handed over were PHI" in said.out
     assert "UNKNOWN, and not counted as a no: 3 hand-overs" in said.out
-    assert json.loads(cli("audit", "prove", "--check", stated, "--key", key, "--format", "json").out)["pinned"] is True
+    checked = json.loads(cli("audit", "prove", "--check", stated, "--key", key, "--format", "json").out)
+    assert (checked["pinned"], checked["summary_checked"]) == (True, True)
+    other = json.loads(file.read_text(encoding="utf-8"))
+    file.write_text(json.dumps({**other, "words": other["words"] + 1, "summary": ["It was a dark night."]}), encoding="utf-8")
+    checked = json.loads(cli("audit", "prove", "--check", file, "--key", key, "--format", "json").out)
+    assert (checked["holds"], checked["summary_checked"]) == (True, False)
     stated.write_text(stated.read_text(encoding="utf-8").replace("As decided then: 2 of", "As decided then: 0 of"), encoding="utf-8")
     said = cli("audit", "prove", "--check", stated, "--key", key, code=1)
     assert said.out.startswith("DOES NOT HOLD: the statement: the signature does not hold")
+    key.write_text(
+        str(VerifierKey(newest_key(ledger).name, Ed25519PrivateKey.generate().public_key().public_bytes_raw())), encoding="utf-8"
+    )
+    assert "pinned key" in cli("audit", "prove", "--record", "r-looked", "--ledger", ledger, "--key", key, code=1).err
 
 
 @pytest.mark.parametrize(
@@ -141,9 +152,10 @@ def test_the_command(ledger: Path, tmp_path: Path, cli: Callable[..., Any]) -> N
         (("--record", "r-clean", "--lane", "cloud"), 2, "--lane does not go with --record"),
         (("--record", "r-clean", "--class", "PHI"), 2, "name one of"),
         ((), 2, "name one of"),
+        (("--check", "nowhere.json"), 2, "--check: nowhere.json: no such file; name what"),
         (("--class", "PHI", "--lane", "cloud", "--since", "2026-10-02", "--until", "2026-10-01"), 2, "--until is not after --since"),
     ],
-    ids=["no such record", "too short", "no lane", "no such class", "lane of a record", "two questions", "none", "days"],
+    ids=["no such record", "too short", "no lane", "no such class", "lane of a record", "two questions", "none", "no file", "days"],
 )
 def test_what_cannot_be_answered_is_one_clear_line(
     ledger: Path, cli: Callable[..., Any], arguments: tuple[str, ...], code: int, words: str

@@ -261,8 +261,12 @@ def test_only_what_is_near_a_limit_is_looked_at(looking: Callable[..., Any], jud
 def test_a_plan_says_what_the_look_would_cost_and_asks_nobody(looking: Callable[..., Any], judge: Judge) -> None:
     plan = make_plan(NightOptions(job=str(looking({**THREE, "clinic.txt": CLINIC}).job)))
     assert plan.documents == 4
-    assert plan.by_endpoint == {"cloud: emulator": 3, "local: extractive": 1, "second look: judge": 3}
-    assert plan.tokens_in["second look: judge"] > plan.tokens_in["cloud: emulator"]
+    assert {name: place.documents for name, place in plan.places.items()} == {
+        "cloud: emulator": 3,
+        "local: extractive": 1,
+        "second look: judge": 3,
+    }
+    assert plan.places["second look: judge"].tokens_in > plan.places["cloud: emulator"].tokens_in
     assert judge.asked == []
 
 

@@ -56,11 +56,16 @@ def decision(*lanes: Lane, **more: object) -> Decision:
         (decision(Lane.CLOUD), replace(CLOUD, review_by=date(2026, 11, 21)), "facts_expired"),
         (decision(Lane.CLOUD), replace(CLOUD, review_by=None), "facts_expired"),
         (decision(Lane.LOCAL, cloud_requires={"baa": True}), LOCAL, None),
+        (decision(Lane.CLOUD), replace(CLOUD, retires_on=date(2026, 11, 23), deprecated_on=date(2026, 1, 1)), None),
+        (decision(Lane.CLOUD), replace(CLOUD, retires_on=TODAY), "model_retired"),
+        (decision(Lane.LOCAL), replace(LOCAL, retires_on=TODAY), "model_retired"),
+        (decision(Lane.LOCAL), replace(CLOUD, retires_on=TODAY), "lane_not_permitted"),
     ],
     ids=[
         "cloud", "local", "cloud not permitted", "local not permitted", "held", "facts satisfied", "fact not stated", "absent is not false",
         "fact differs", "days at the bound", "days above the bound", "true is no number of days", "region", "other region", "last day",
-        "day after", "undated cloud facts", "requirements are for the cloud",
+        "day after", "undated cloud facts", "requirements are for the cloud", "retires tomorrow", "retires today", "retired inside",
+        "retired and not permitted",
     ],
 )  # fmt: skip
 def test_permits(decided: Decision, endpoint: Endpoint, refusal: str | None) -> None:
@@ -81,12 +86,15 @@ def test_permits(decided: Decision, endpoint: Endpoint, refusal: str | None) -> 
         (decision(Lane.LOCAL), [], "cloud_first", None, "no_permitted_endpoint"),
         (decision(Lane.CLOUD, cloud_requires={"baa": True}), [CLOUD, LOCAL], "cloud_first", None, "facts_missing"),
         (decision(Lane.CLOUD), [replace(CLOUD, review_by=date(2020, 1, 1))], "cloud_first", None, "facts_expired"),
+        (decision(Lane.CLOUD), [replace(CLOUD, retires_on=TODAY)], "cloud_first", None, "model_retired"),
+        (decision(Lane.CLOUD, Lane.LOCAL), [replace(CLOUD, retires_on=TODAY), LOCAL], "cloud_first", "inside", "fallback"),
         (decision(reason="no_rule"), [CLOUD, LOCAL], "cloud_first", None, "no_rule"),
         (decision(reason="encrypted"), [CLOUD, LOCAL], "local_first", None, "encrypted"),
     ],
     ids=[
         "cloud first", "local first", "cloud not permitted", "cloud lacks facts", "no local endpoint", "callers order", "skips the expired",
-        "no endpoint of the lane", "no endpoint", "facts missing", "facts expired", "no rule", "unreadable",
+        "no endpoint of the lane", "no endpoint", "facts missing", "facts expired", "model retired", "retired, so inside", "no rule",
+        "unreadable",
     ],
 )  # fmt: skip
 def test_assign(decided: Decision, endpoints: list[Endpoint], strategy: str, name: str | None, reason: str) -> None:
@@ -97,7 +105,7 @@ def test_assign(decided: Decision, endpoints: list[Endpoint], strategy: str, nam
 
 def test_an_unknown_strategy_is_refused() -> None:
     with pytest.raises(RuleError, match="expected one of cloud_first, local_first"):
-        assign(decision(Lane.CLOUD), [CLOUD], strategy="cheapest", today=TODAY)  # type: ignore[arg-type]
+        assign(decision(Lane.CLOUD), [CLOUD], strategy="dearest", today=TODAY)  # type: ignore[arg-type]
 
 
 endpoints = st.builds(
@@ -185,13 +193,14 @@ def test_the_clearance_id_is_unambiguous_and_stable() -> None:
         (decision(Lane.LOCAL), CLOUD, {}, "lane_not_permitted"),
         (decision(Lane.CLOUD, cloud_requires={"baa": True}), CLOUD, {}, "facts_missing"),
         (decision(Lane.CLOUD), CLOUD, {"today": date(2028, 1, 1)}, "facts_expired"),
+        (decision(Lane.CLOUD), replace(CLOUD, retires_on=TODAY), {}, "model_retired"),
         (decision(Lane.CLOUD), None, {}, "facts_missing"),
         (decision(Lane.CLOUD), CLOUD, {"record_id": "r2"}, "record_mismatch"),
         (decision(Lane.CLOUD), CLOUD, {"attempt": 0}, "malformed"),
         (decision(Lane.CLOUD), CLOUD, {"payload_bytes": 0}, "malformed"),
         (decision(Lane.CLOUD), CLOUD, {"payload_hmac": "secret text"}, "malformed"),
     ],
-    ids=["other lane", "missing fact", "expired", "held", "other record", "attempt", "empty payload", "no digest"],
+    ids=["other lane", "missing fact", "expired", "retired", "held", "other record", "attempt", "empty payload", "no digest"],
 )
 def test_a_clearance_is_refused(decided: Decision, endpoint: Endpoint | None, changes: dict[str, object], code: str) -> None:
     with pytest.raises(ClearanceError, match="record r1: clearance refused") as caught:

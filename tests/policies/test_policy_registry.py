@@ -29,7 +29,11 @@ endpoints:
     facts: {dpa: true, training_use: false, retention_days: 30}
     evidence_link: https://example.com/terms
     review_by: 2027-05-31
-    settings: {max_rows: 50000, ratio: 0.5, strict: true, note: hello}
+    settings: {shard_max_rows: 50000, timeout_s: 0.5, strict_schema: true, batch_url: hello}
+    tier: large
+    tokens_per_s: 2500
+    deprecated_on: 2026-12-01
+    retires_on: 2027-03-01
 """
 
 FAULTS = {
@@ -49,6 +53,18 @@ FAULTS = {
     "name with a path": ("  inside:", '  "../inside":', 3, "expected an endpoint named in lower case"),
     "name twice": ("  outside:", "  inside:", 4, "inside: duplicate key"),
     "other scheme": ("https://api.example.com/v1", "file:///etc/passwd", 11, "base_url: expected an address"),
+    "unknown tier": ("tier: large", "tier: big", 17, "endpoints.outside.tier: expected one of small, medium, large, frontier, found 'big'"),
+    "no throughput": ("tokens_per_s: 2500", "tokens_per_s: 0", 18, "tokens_per_s: expected a number of tokens a second above 0"),
+    "throughput in words": ("tokens_per_s: 2500", "tokens_per_s: fast", 18, "tokens_per_s: expected a number of tokens a second above 0"),
+    "throughput without end": (
+        "tokens_per_s: 2500",
+        "tokens_per_s: .inf",
+        18,
+        "tokens_per_s: expected a number of tokens a second above 0",
+    ),
+    "throughput true": ("tokens_per_s: 2500", "tokens_per_s: true", 18, "tokens_per_s: expected a number of tokens a second above 0"),
+    "no day of deprecation": ("2026-12-01", "soon", 19, "deprecated_on: expected a day, YYYY-MM-DD, found 'soon'"),
+    "retires before it is deprecated": ("2027-03-01", "2026-11-30", 20, "retires_on: expected a day not before deprecated_on, 2026-12-01"),
     "query": ("https://api.example.com/v1", "https://api.example.com/v1?x=1", 11, "base_url: expected an address"),
     "bad port": ("https://api.example.com/v1", "https://api.example.com:port/v1", 11, "base_url: expected an address"),
     "no endpoints": (GOOD[GOOD.index("  inside") :], "", 2, "endpoints: expected a table of endpoints"),
@@ -90,8 +106,11 @@ def test_a_good_registry_says_what_it_says(tmp_path: Path) -> None:
     outside = endpoints["outside"]
     assert (outside.name, outside.lane, outside.engine, outside.region) == ("outside", Lane.CLOUD, "openai_batch", "eu-west-1")
     assert outside.facts == {"dpa": True, "training_use": False, "retention_days": 30}
-    assert outside.settings == {"max_rows": 50000, "ratio": 0.5, "strict": True, "note": "hello"}
+    assert outside.settings == {"shard_max_rows": 50000, "timeout_s": 0.5, "strict_schema": True, "batch_url": "hello"}
     assert outside.review_by == date(2027, 5, 31)
+    assert (outside.tier, outside.tokens_per_s) == ("large", 2500.0)
+    assert (outside.deprecated_on, outside.retires_on) == (date(2026, 12, 1), date(2027, 3, 1))
+    assert (endpoints["inside"].tier, endpoints["inside"].tokens_per_s, endpoints["inside"].retires_on) == ("", None, None)
     assert endpoints["inside"].review_by is None
 
 

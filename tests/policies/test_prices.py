@@ -13,7 +13,19 @@ from genai_prices.data import providers
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policies.budget import BUDGET_MONTH, BUDGET_NIGHT, NO_PRICE, Budget, Committed, refusal
+from policies.budget import (
+    ALERT_AT,
+    BUDGET_MONTH,
+    BUDGET_NIGHT,
+    ENDPOINT_MONTH,
+    ENDPOINT_NIGHT,
+    NO_PRICE,
+    Budget,
+    Committed,
+    Limits,
+    reached,
+    refusal,
+)
 from policies.check import Severity, check
 from policies.errors import PolicyFileError
 from policies.load import DEFAULT_POLICY
@@ -256,3 +268,37 @@ def test_a_cost_by_hand() -> None:
 def test_whether_a_record_fits(budget: Budget, committed: str, bound: str | None, expected: str | None) -> None:
     amounts = Committed(night=Decimal(committed), month=Decimal(committed))
     assert refusal(budget, amounts, None if bound is None else Decimal(bound)) == expected
+
+
+FAR = {"far": Limits(night=Decimal(3), month=Decimal(5))}
+
+
+@pytest.mark.parametrize(
+    ("budget", "endpoint", "bound", "expected"),
+    [
+        (Budget(endpoints=FAR), "far", "1", None),
+        (Budget(endpoints=FAR), "far", "1.01", ENDPOINT_NIGHT),
+        (Budget(endpoints=FAR), "far", "3.01", ENDPOINT_MONTH),
+        (Budget(endpoints=FAR), "near", "999", None),
+        (Budget(endpoints=FAR), "near", None, None),
+        (Budget(endpoints=FAR), "far", None, NO_PRICE),
+        (Budget(endpoints=FAR, night=Decimal(10)), "far", "2", ENDPOINT_NIGHT),
+        (Budget(endpoints=FAR, night=Decimal(6)), "far", "1.5", BUDGET_NIGHT),
+        (Budget(endpoints=FAR, night=Decimal(6)), "near", "1.5", BUDGET_NIGHT),
+    ],
+    ids=["fits", "its night", "its month", "another", "another, no price", "no price", "its own first", "the job's first", "the job's"],
+)
+def test_whether_a_record_fits_at_an_endpoint(budget: Budget, endpoint: str, bound: str | None, expected: str | None) -> None:
+    amounts = Committed().plus(Decimal(2), "far").plus(Decimal(3), "near")
+    assert [amounts.at("far").month, amounts.at("").night, amounts.plus(Decimal(1)).at("far").night] == [Decimal(2), Decimal(5), Decimal(2)]
+    assert refusal(budget, amounts, None if bound is None else Decimal(bound), endpoint) == expected
+
+
+@pytest.mark.parametrize(
+    ("limit", "committed", "full", "expected"),
+    [("10", "4.99", False, ()), ("10", "5", False, (50,)), ("10", "9.999", False, (50, 80)), ("10", "10", False, ALERT_AT),
+     ("10", "1", True, ALERT_AT), ("0", "0", False, ()), ("0", "0", True, ALERT_AT)],
+    ids=["below", "half", "nearly", "all", "nothing more fits", "nothing allowed", "and something wanted"],
+)  # fmt: skip
+def test_the_shares_of_a_limit(limit: str, committed: str, *, full: bool, expected: tuple[int, ...]) -> None:
+    assert reached(Decimal(limit), Decimal(committed), full=full) == expected

@@ -306,10 +306,28 @@ def test_settings_have_defaults() -> None:
         ({"model": "amazon.nova-lite-v1:0", "settings": {"invocation": "invoke"}}, "only Anthropic's own form is known"),
         ({"base_url": "https://bedrock.us-east-1.amazonaws.com"}, "a host in the endpoint's region eu-central-1"),
         ({"base_url": "https://bedrock-runtime.eu-central-1.amazonaws.com"}, "expected Bedrock's control plane"),
+        ({"base_url": "https://bedrock.us-east-1.api.aws"}, "base_url: expected a host in the endpoint's region eu-central-1"),
+        ({"settings": {"s3_endpoint_url": "https://s3.us-east-1.amazonaws.com"}}, "s3_endpoint_url: expected a host in the endpoint's"),
+        ({"settings": {"s3_endpoint_url": "https://s3.amazonaws.com"}}, "s3_endpoint_url: expected a host in the endpoint's region"),
+        ({"settings": {"s3_endpoint_url": "https://s3.eu-central-1x.amazonaws.com"}}, "s3_endpoint_url: expected a host in the"),
     ],
-    ids=["form", "region", "runtime"],
+    ids=["form", "region", "runtime", "region of a new host", "store elsewhere", "store anywhere", "store by a like name"],
 )
 def test_an_endpoint_that_contradicts_itself_is_refused(changes: dict[str, Any], said: str) -> None:
     changes = {**changes, "settings": {**ENDPOINT.settings, **changes.get("settings", {})}}
     with pytest.raises(EndpointError, match=said):
         BedrockSettings.of(replace(ENDPOINT, **changes))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://s3.eu-central-1.amazonaws.com",
+        "https://s3-eu-central-1.amazonaws.com",
+        "https://s3.dualstack.eu-central-1.amazonaws.com",
+        "https://bucket.vpce-1a2b3c-4d.s3.eu-central-1.vpce.amazonaws.com",
+        "https://objects.inside.example",
+    ],
+)
+def test_a_store_of_the_region_or_of_ones_own(url: str) -> None:
+    assert BedrockSettings.of(endpoint(s3_endpoint_url=url)).bucket

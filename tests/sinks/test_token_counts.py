@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from policies.model import Endpoint, Lane
 from sinks.errors import EndpointError
+from sinks.lanes.anthropic_body import message_body
 from sinks.request import Message, Part, Prompt, TaskKind
 from sinks.tokenizer_file import LONGEST_PIECE, load_tokenizer
 from sinks.tokens import PER_PART, PER_REQUEST, PER_SCHEMA, input_tokens
@@ -97,6 +100,21 @@ def test_the_bound_holds_for_any_text_and_tokenizer(text: str) -> None:
 def test_what_is_counted_around_the_parts() -> None:
     alone = input_tokens(PROMPT, {"text": "ab\udcff"})  # a lone surrogate is three bytes
     assert (alone.expected, alone.at_most) == (7 + PER_REQUEST + 2 * PER_PART, 20 + PER_REQUEST + 2 * PER_PART)
-    asked = Prompt(kind=TaskKind.EXTRACT, messages=PROMPT.messages, schema={"type": "object"})
-    assert input_tokens(asked, {"text": "ab\udcff"}).at_most == alone.at_most + PER_SCHEMA + len('{"type": "object"}')
+    asked = Prompt(kind=TaskKind.EXTRACT, messages=PROMPT.messages, schema={"type": "object", "additionalProperties": False})
+    size = len('{"type": "object", "additionalProperties": false}')
+    assert input_tokens(asked, {"text": "ab\udcff"}).at_most == alone.at_most + PER_SCHEMA + size
     assert input_tokens(PROMPT, {}).at_most == 15 + PER_REQUEST + PER_PART
+
+
+def test_a_schema_counts_in_the_longest_form_that_a_lane_writes() -> None:
+    """Lists of types are written out where a provider takes none, each with all that lies below it."""
+    schema: dict[str, Any] = {"type": ["string", "null"]}
+    for _ in range(6):
+        schema = {"type": ["object", "array", "null"], "properties": {"inner": schema}, "items": {"type": "string"}}
+    endpoint = Endpoint(name="way-out", lane=Lane.CLOUD, engine="anthropic_batch", provider="anthropic", model="claude-haiku-4-5")
+    prompt = replace(PROMPT, kind=TaskKind.EXTRACT, schema=schema)
+    body = json.dumps(message_body(prompt.fill({"text": "x"}), prompt, endpoint), ensure_ascii=False)
+    counted = input_tokens(prompt, {"text": "x"})
+    assert len(body) > 5 * len(json.dumps(schema))
+    assert counted.at_most >= len(body)
+    assert input_tokens(prompt, {"text": "x"}, len).at_most >= len(body)

@@ -15,12 +15,13 @@ from policies.model import Endpoint
 from sinks.clients.anthropic_client import MessageBatch
 from sinks.errors import AmbiguousError, EndpointError, GateError, RejectedError
 from sinks.handover import HandOverState
-from sinks.ingest import CompletedRow, IngestReport, ResultPlace, ingest, unretired
+from sinks.ingest import CompletedRow, IngestReport, ResultPlace, ingest
 from sinks.lanes import Sought
 from sinks.lanes.anthropic_batch import AnthropicBatchLane, AnthropicBatchOptions
 from sinks.ledger.entry import Entry, Event
 from sinks.ledger.queries import open_intents, run_state
 from sinks.reconcile import ReconcileReport, reconcile
+from sinks.retire import unretired
 
 RUN = "nightly-2026-11-22"
 RECORDS = ("r-ada", "r-bob", "r-cyd")

@@ -287,6 +287,22 @@ def test_expired_facts_are_refused(scene: Any, cloud: Endpoint, review_by: date 
     refused(scene, scene.frozen(endpoint=expired), "facts_expired", 0)
 
 
+@pytest.mark.parametrize("retires_on", [date(2026, 11, 21), date(2026, 11, 22)], ids=["yesterday", "today"])
+def test_a_retired_model_is_refused(scene: Any, cloud: Endpoint, retires_on: date) -> None:
+    retired = replace(cloud, retires_on=retires_on)
+    scene.registry[cloud.name] = retired
+    refused(scene, scene.frozen(endpoint=retired), "model_retired", 0)
+
+
+def test_a_model_that_retires_between_clearing_and_sending_is_refused(scene: Any, cloud: Endpoint) -> None:
+    retires_on = date(2026, 12, 1)
+    retiring = replace(cloud, retires_on=retires_on)
+    scene.registry[cloud.name] = retiring
+    shard = scene.frozen(endpoint=retiring)
+    refused(scene, shard, "model_retired", 0, now=datetime.combine(retires_on, time(0, 1), UTC))
+    assert scene.hand_over(shard).state == "submitted", "the day before, it may go"
+
+
 def test_facts_that_expire_between_clearing_and_sending_are_refused(scene: Any, cloud: Endpoint) -> None:
     assert cloud.review_by is not None
     shard = scene.frozen()

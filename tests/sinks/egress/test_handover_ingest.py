@@ -11,10 +11,11 @@ import pytest
 
 from sinks.answers import sort_out
 from sinks.errors import EndpointError
-from sinks.ingest import CompletedRow, IngestReport, ResultPlace, ingest, retire, unretired
+from sinks.ingest import CompletedRow, IngestReport, ResultPlace, ingest
 from sinks.ledger.entry import Event
 from sinks.ledger.queries import OpenIntent, open_intents, run_state
 from sinks.request import Message, Part, Prompt, TaskKind
+from sinks.retire import retire, unretired
 from sinks.shard import LaneResult
 
 RUN = "nightly-2026-11-22"

@@ -16,6 +16,7 @@ from policies.model import Endpoint
 from sinks.clients.connection import OpenAIOptions
 from sinks.clients.openai_client import OpenAIBatches
 from sinks.emulator.process import start_emulator
+from sinks.errors import EndpointError
 from sinks.handover import HandOverState
 from sinks.ingest import CompletedRow, IngestReport, ResultPlace, ingest
 from sinks.lanes.extractive import ExtractiveLane
@@ -218,6 +219,17 @@ def test_a_download_that_breaks_is_repeated_whole(connect: Connect, middle: str)
         wire.finish()
     assert states(wire.scene) == {"submitted"}
     assert wire.finish().completed == 3
+
+
+def test_results_whose_time_is_over_are_lost_rows(connect: Connect) -> None:
+    wire = connect({"at": "files.content", "fault": "gone"}, {"at": "files.content", "call": 2, "fault": "retention"})
+    wire.scene.hand_over(wire.frozen())
+    for _ in range(2):  # a 404 while the file is there; then the file goes in the middle of a download
+        with pytest.raises(EndpointError, match="no usable answer"):
+            wire.finish()
+        assert states(wire.scene) == {"submitted"}
+    assert len(wire.finish().missing) == 3
+    assert states(wire.scene) == {"released"}
 
 
 def test_an_account_without_the_job_is_no_reason_to_send_again(connect: Connect) -> None:

@@ -35,7 +35,14 @@ class Teller:
         self.tell(
             (
                 Event.RUN_STARTED,
-                {"job": "night", "logical_date": self.run_id[-10:], "template_hash": "t1", "policy_hash": "p1", "detectors_hash": "d1"},
+                {
+                    "job": "night",
+                    "logical_date": self.run_id[-10:],
+                    "template_hash": "t1",
+                    "policy_hash": "p1",
+                    "detectors_hash": "d1",
+                    "cost_centre": "claims",
+                },
             ),
             (Event.POLICY_REGISTERED, {"policy_hash": "p1", "policy_text": POLICY}),
         )

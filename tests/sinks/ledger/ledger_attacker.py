@@ -109,7 +109,8 @@ def _footer(
 ) -> dict[str, str]:
     root = base64.b64encode(independent.root(frontier)).decode()
     name, key_id = f"waybill/{before['waybill.ledger_id']}", before["waybill.key_id"]
-    text = f"{name}\n{size}\n{root}\nsegment {number}\nprevious {digest}\nkey_id {key_id}\nschema 2\n"
+    version = before["waybill.schema_version"]
+    text = f"{name}\n{size}\n{root}\nsegment {number}\nprevious {digest}\nkey_id {key_id}\nschema {version}\n"
     return {
         **before,
         "waybill.segment": str(number),

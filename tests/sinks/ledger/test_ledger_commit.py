@@ -74,7 +74,7 @@ def go(writer: subprocess.Popen[str]) -> None:
 
 def test_a_new_ledger_states_its_schema(ledger: Ledger) -> None:
     (row,) = rows(ledger.path)
-    assert (row["event"], row["detail_code"], ledger.head()) == ("schema", "version_2", 1)
+    assert (row["event"], row["detail_code"], ledger.head()) == ("schema", "version_3", 1)
 
 
 def test_commits_number_segments_and_entries_without_a_gap(ledger: Ledger) -> None:

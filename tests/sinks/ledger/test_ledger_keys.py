@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hmac
 import multiprocessing
 import stat
 from pathlib import Path
@@ -130,3 +131,11 @@ def test_record_ids_are_opaque_and_tell_members_apart(tmp_path: Path) -> None:
 def test_default_path_is_outside_the_ledger(tmp_path: Path) -> None:
     path = default_path(tmp_path / "ledger")
     assert path == tmp_path / "ledger.keys"
+
+
+@pytest.mark.parametrize("size", [0, 1, 55, 56, 63, 64, 65, 1000], ids=lambda size: f"{size} bytes")
+def test_a_digest_is_hmac_sha_256_under_the_purpose_s_own_key(size: int) -> None:
+    data = bytes(range(256)) * 4
+    subkey = hmac.digest(b"s" * 32, b"waybill part", "sha256")
+    keys = Keys(b"s" * 32)
+    assert [keys.hmac("part", data[:size]) for _ in range(2)] == [hmac.digest(subkey, data[:size], "sha256")[:16].hex()] * 2

@@ -1,4 +1,4 @@
-"""No order of hand-overs, answers, losses and kills brings what a provider may bill above the budget: the real query over a real ledger."""
+"""No order of hand-overs, answers, losses and kills brings what providers may bill above any limit: the real query over a real ledger."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, multiple, rule, run_state_machine_as_test
 
-from policies.budget import Budget, Committed, refusal
+from policies.budget import Budget, Committed, Limits, Spent, refusal
 from sinks.ledger.entry import Entry, Event
 from sinks.ledger.segments import Ledger
-from sinks.ledger.spending import committed, run_costs
+from sinks.ledger.spending import TOLD, Told, alerts_told, committed, run_costs
 
 AT = datetime(2026, 11, 22, 23, 0, tzinfo=UTC)
 MONTH = datetime(2026, 11, 1, tzinfo=UTC)
 WATCHED = AT - timedelta(hours=48)
 DOLLAR = Decimal(1)
+DAY = timedelta(days=1)
 
 
 class Later:
@@ -50,11 +51,18 @@ def begin(ledger: Ledger | Later, run: str, *, job: str = "night", date: str = "
     say(ledger, run, (Event.RUN_STARTED, {"job": job, "logical_date": date, "template_hash": "t"}))
 
 
-def submit(ledger: Ledger | Later, run: str, intent: str, bounds: list[Decimal], *, lane: str = "cloud", at: datetime = AT) -> None:
-    rows = [
-        (Event.SUBMITTING, {"record_id": f"{intent}-r{place}", "intent_id": intent, "lane": lane, "endpoint": "way-out", "cost_usd": bound})
-        for place, bound in enumerate(bounds)
-    ]
+def submit(
+    ledger: Ledger | Later,
+    run: str,
+    intent: str,
+    bounds: list[Decimal],
+    *,
+    lane: str = "cloud",
+    at: datetime = AT,
+    endpoint: str = "way-out",
+) -> None:
+    about = {"intent_id": intent, "lane": lane, "endpoint": endpoint}
+    rows = [(Event.SUBMITTING, {**about, "record_id": f"{intent}-r{place}", "cost_usd": bound}) for place, bound in enumerate(bounds)]
     say(ledger, run, *rows, at=at)
 
 
@@ -66,6 +74,7 @@ class Job:
     run: str
     bounds: list[Decimal]
     runs: bool
+    endpoint: str
     state: str = "submitting"
     billed: list[Decimal] = field(default_factory=list)
 
@@ -81,11 +90,12 @@ class Spending(RuleBasedStateMachine):
 
     jobs = Bundle("jobs")
 
-    @initialize(night=st.integers(1, 30), month=st.integers(1, 60))
-    def open(self, night: int, month: int) -> None:
+    @initialize(night=st.integers(1, 30), month=st.integers(1, 60), near=st.integers(1, 20), far=st.integers(1, 40))
+    def open(self, night: int, month: int, near: int, far: int) -> None:
         self.folder = Path(tempfile.mkdtemp())
         self.ledger = Later(self.folder)
-        self.budget = Budget(night=Decimal(night), month=Decimal(month))
+        endpoints = {"near": Limits(night=Decimal(near)), "far": Limits(month=Decimal(far))}
+        self.budget = Budget(night=Decimal(night), month=Decimal(month), endpoints=endpoints)
         self.all: list[Job] = []
         self.nights = 0
         self.next_night()
@@ -106,18 +116,18 @@ class Spending(RuleBasedStateMachine):
         """Killed and run again: all that it knows is what the ledger says."""
         self.known = self.ledger.spent(self.run)
 
-    @rule(target=jobs, wanted=st.lists(st.integers(0, 15), min_size=1, max_size=4), runs=st.booleans())
-    def hand_over(self, wanted: list[int], *, runs: bool) -> Any:
-        taken = []
+    @rule(target=jobs, wanted=st.lists(st.integers(0, 15), min_size=1, max_size=4), runs=st.booleans(), near=st.booleans())
+    def hand_over(self, wanted: list[int], *, runs: bool, near: bool) -> Any:
+        taken, endpoint = [], "near" if near else "far"
         for bound in map(Decimal, wanted):
-            if refusal(self.budget, self.known, bound) is None:
-                self.known = self.known.plus(bound)
+            if refusal(self.budget, self.known, bound, endpoint) is None:
+                self.known = self.known.plus(bound, endpoint)
                 taken.append(bound)
         if not taken:
             return multiple()
-        job = Job(intent=f"i{len(self.all)}", run=self.run, bounds=taken, runs=runs)
+        job = Job(intent=f"i{len(self.all)}", run=self.run, bounds=taken, runs=runs, endpoint=endpoint)
         self.all.append(job)
-        submit(self.ledger, self.run, job.intent, taken)
+        submit(self.ledger, self.run, job.intent, taken, endpoint=endpoint)
         return job
 
     def _tell(self, job: Job, event: Event, state: str | None = None) -> None:
@@ -162,12 +172,18 @@ class Spending(RuleBasedStateMachine):
         assert sum((job.worst for job in every), Decimal(0)) <= (self.budget.month or 0) if every else True
         for run in {job.run for job in every}:
             assert sum((job.worst for job in every if job.run == run), Decimal(0)) <= (self.budget.night or 0)
+            near = sum((job.worst for job in every if (job.run, job.endpoint) == (run, "near")), Decimal(0))
+            assert near <= (self.budget.endpoints["near"].night or 0)
+        if every:
+            assert sum((job.worst for job in every if job.endpoint == "far"), Decimal(0)) <= (self.budget.endpoints["far"].month or 0)
 
     def teardown(self) -> None:
         if hasattr(self, "ledger"):
             found = self.ledger.spent(self.run)
             assert sum((job.worst for job in self.all), Decimal(0)) <= found.month <= (self.budget.month or 0)
             assert sum((job.worst for job in self.all if job.run == self.run), Decimal(0)) <= found.night <= found.month
+            assert found.at("far").month <= (self.budget.endpoints["far"].month or 0)
+            assert found.night == sum((one.night for one in found.endpoints.values()), Decimal(0))
             shutil.rmtree(self.folder)
 
 
@@ -212,7 +228,8 @@ def test_what_a_hand_over_commits_to(ledger: Ledger, entries: list[Any], expecte
     submit(ledger, "n", "i", [Decimal(4), Decimal(6)])
     for event, job, state, at in entries:
         say(ledger, "n", (event, {"intent_id": "i", "provider_job_id": job, "state": state}), at=at)
-    assert spent(ledger) == Committed(night=Decimal(expected), month=Decimal(expected))
+    whole = Decimal(expected)
+    assert spent(ledger) == Committed(night=whole, month=whole, endpoints={"way-out": Spent(night=whole, month=whole)})
 
 
 def test_the_month_is_that_of_the_hand_over_and_the_night_is_the_date(ledger: Ledger) -> None:
@@ -223,7 +240,11 @@ def test_the_month_is_that_of_the_hand_over_and_the_night_is_the_date(ledger: Le
     submit(ledger, "n.r2", "i2", [DOLLAR])
     submit(ledger, "o", "i3", [DOLLAR * 5], at=MONTH)
     submit(ledger, "o", "i4", [DOLLAR * 7], at=MONTH - timedelta(seconds=1))
-    assert spent(ledger) == Committed(night=Decimal(2), month=Decimal(7))
+    submit(ledger, "n", "i5", [DOLLAR * 3], endpoint="other")
+    found = spent(ledger)
+    assert (found.night, found.month) == (Decimal(5), Decimal(10))
+    assert found.at("way-out") == Spent(night=Decimal(2), month=Decimal(7))
+    assert (found.at("other").night, found.at("nowhere").month) == (Decimal(3), Decimal(0))
 
 
 def test_what_a_run_cost_by_endpoint(ledger: Ledger) -> None:
@@ -244,3 +265,19 @@ def test_what_a_run_cost_by_endpoint(ledger: Ledger) -> None:
     assert (one.lane, one.endpoint, one.records, one.unpriced) == ("cloud", "way-out", 3, 1)
     assert (one.cost_usd, one.reserved_usd, one.open_usd) == (Decimal("0.375"), Decimal(3), Decimal(3))
     assert spent(ledger).night == Decimal("3.375")
+
+
+def test_who_was_told_of_what_is_known_by_limit_and_period(ledger: Ledger) -> None:
+    begin(ledger, "n")
+    begin(ledger, "o", date="2026-11-21")
+    begin(ledger, "x", job="other")
+    tell = {"n": [("night", 50, AT)], "o": [("night", 80, AT), ("month", 80, AT), ("month", 50, MONTH - DAY)], "x": [("month", 100, AT)]}
+    for run, said in tell.items():
+        for period, share, at in said:
+            say(ledger, run, (Event.ALERTED, {"state": period, "reason": f"{TOLD}{share}"}), at=at)
+    say(ledger, "n", (Event.ALERTED, {"state": "month", "reason": f"{TOLD}100", "endpoint": "far"}))
+    assert alerts_told(ledger, "night", run_id="n", month=MONTH) == {
+        Told(endpoint="", period="night", share=50),
+        Told(endpoint="", period="month", share=80),
+        Told(endpoint="far", period="month", share=100),
+    }

@@ -1,0 +1,38 @@
+"""A document that changes while an older run waits for its provider is sent once, whichever run goes on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import duckdb
+
+from policies.load import DEFAULT_REGISTRY
+
+FAULTS = [{"at": "openai.lifecycle.in_progress", "fault": "expire", "rows": 0}]
+
+
+def test_an_older_run_does_not_send_again_what_a_later_one_has_done(make_night: Callable[..., Any], cli: Callable[..., Any]) -> None:
+    night = make_night(extra="registry: registry.yaml\n")
+    folder = night.job.parent
+    (folder / "faults.json").write_text(json.dumps(FAULTS))
+    bundled, emulator = DEFAULT_REGISTRY.read_text(), "settings: {emulator: true}"
+    (folder / "registry.yaml").write_text(bundled.replace(emulator, "settings: {emulator: true, emulator_delay_s: 600}"))
+    cli("run", night.job, "--out", night.out, "--date", "2026-11-21", "--no-wait", code=4)
+
+    moss = next(folder.rglob("public/moss.html"))
+    moss.write_text(moss.read_text().replace("</body>", "<p>Marsh ferns grow beside it.</p></body>"))
+    assert "Marsh ferns" in moss.read_text()
+    (folder / "registry.yaml").write_text(bundled.replace(emulator, "settings: {emulator: true, emulator_faults: faults.json}"))
+    later = json.loads(cli("run", night.job, "--out", night.out, "--date", "2026-11-22", "--json").out.splitlines()[-1])
+    assert (later["results"], later["unchanged"]) == (1, 6)
+
+    (folder / "registry.yaml").write_text(bundled)
+    (older,) = map(json.loads, cli("collect", night.job, "--out", night.out, "--json").out.splitlines())
+    assert older["pending"] == 0
+    with duckdb.connect(str(night.ledger / "ledger.duckdb"), read_only=True) as connection:
+        entries = connection.execute("SELECT run_id, reason FROM entries WHERE event = 'held' AND reason <> 'empty_text'").fetchall()
+    assert [(run_id[-10:], reason) for run_id, reason in entries] == [("2026-11-21", "superseded")]
+    received = [path.read_bytes() for path in night.out.rglob("emulator/**/received/*.bin")]
+    assert sum(body.count(b"Marsh ferns") for body in received) == 1
