@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from detectors.document import Document
@@ -124,12 +124,16 @@ def night_costs(night: Night) -> list[EndpointCost]:
 
 
 def most_usd(night: Night, endpoint: Endpoint, document: Document) -> Decimal | None:
-    """The most that one record can cost at an endpoint; None where nobody has said what a token costs there."""
-    price = night.prices.of(endpoint, night.today)
-    if price is None or price.free:
-        return None if price is None else Decimal(0)
+    """The most that one record can cost at an endpoint; None where nobody has said what a token costs there.
+
+    It is charged as of the moment in which it is handed over, and midnight may come before that: the dearer of two days counts.
+    """
+    prices = [night.prices.of(endpoint, day) for day in (night.today, night.today + timedelta(days=1))]
+    known = [price for price in prices if price is not None]
+    if len(known) < len(prices) or all(price.free for price in known):
+        return Decimal(0) if known == prices else None
     tokens = input_tokens(night.prompt_for(document.record_id), document.parts, night.tokenizers.get(endpoint.name))
-    return price.bound(tokens.at_most, night.prompt.max_tokens, caching=caches(endpoint))
+    return max(price.bound(tokens.at_most, night.prompt.max_tokens, caching=caches(endpoint)) for price in known)
 
 
 def within_budget(night: Night, decision: Decision, document: Document, assignment: Assignment) -> tuple[Assignment, Decimal | None]:

@@ -6,6 +6,7 @@ Nothing here sends. What this module returns becomes true only when `decision_en
 from __future__ import annotations
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -54,13 +55,16 @@ def clear_records(
 
 def clear_judged(night: Night, records: Sequence[Judged], *, among: Sequence[Endpoint] | None = None) -> list[Cleared]:
     """Assign these records together and clear each, or say why it is held. among: the night's endpoints unless stated."""
-    return [_clear(night, one, assignment) for one, assignment in zip(records, assign_records(night, records, among), strict=True)]
+    left_out = frozenset() if among is None else {one.name for one in night.endpoints} - {one.name for one in among}
+    return [
+        _clear(night, one, assignment, left_out) for one, assignment in zip(records, assign_records(night, records, among), strict=True)
+    ]
 
 
-def _clear(night: Night, record: Judged, assignment: Assignment) -> Cleared:
+def _clear(night: Night, record: Judged, assignment: Assignment, left_out: AbstractSet[str]) -> Cleared:
     document, evidence, decision = record
     part_hmacs, prompt = night.keys.part_hmacs(document.parts), night.prompt_for(document.record_id)
-    assignment, reserved = _affordable(night, document, decision, assignment)
+    assignment, reserved = _affordable(night, document, decision, assignment, left_out)
     clearance, reason = None, assignment.reason
     if assignment.endpoint is not None:
         try:
@@ -90,14 +94,16 @@ def _clear(night: Night, record: Judged, assignment: Assignment) -> Cleared:
     )
 
 
-def _affordable(night: Night, document: Document, decision: Decision, assignment: Assignment) -> tuple[Assignment, Decimal | None]:
+def _affordable(
+    night: Night, document: Document, decision: Decision, assignment: Assignment, left_out: AbstractSet[str]
+) -> tuple[Assignment, Decimal | None]:
     """The assignment within the budget, and what is reserved.
 
-    Where only an endpoint's own limit is reached, another of its lane takes the record. An escalated one that fits nowhere is asked inside
-    again, and not held.
+    Where only an endpoint's own limit is reached, another of its lane takes the record, but none of those left out: what one of them had
+    too few of would come back without end. An escalated one that fits nowhere is asked inside again, and not held.
     """
     afforded, reserved = within_budget(night, decision, document, assignment)
-    spent: set[str] = set()
+    spent = set(left_out)
     while afforded.reason in ENDPOINT_SPENT and assignment.endpoint is not None and not night.stopped:
         spent.add(assignment.endpoint.name)
         assignment = fellow_instead(night, decision, assignment.endpoint.lane, spent, afforded.reason)

@@ -22,6 +22,7 @@ from flows.provider_access import open_providers
 from sinks.errors import EndpointError
 from sinks.lanes import Sought
 from sinks.lanes.inventory import FOREIGN, InventoryLane, ListedJob
+from sinks.lanes.listing import CLOCK_SKEW
 from sinks.ledger.entry import Entry, Event
 from sinks.ledger.files import head
 from sinks.ledger.lock import one_runner
@@ -121,6 +122,11 @@ def _check_adoption(shown: ListedJob, intent: OpenIntent) -> Iterator[str]:
         raise RequestRefusedError(f"{shown.job_id} carries this hand-over with another digest; its rows are not the ones that were cleared")
     if shown.total is not None and shown.total != len(intent.record_ids):
         raise RequestRefusedError(f"{shown.job_id} has {shown.total} rows, the hand-over {len(intent.record_ids)}")
+    if shown.mark is None and shown.created_at is not None and shown.created_at < intent.at - CLOCK_SKEW:
+        # Its rows would have told; without them (archived by now, say) all of the hand-over would count as lost, and be paid again.
+        raise RequestRefusedError(
+            f"{shown.job_id} was made at {shown.created_at:%Y-%m-%d %H:%M} UTC, before the hand-over; it is another's"
+        )
     if shown.mark is None:
         yield "the provider cannot show whose job it is before it has ended; rows that are not this hand-over's will be quarantined"
 

@@ -5,12 +5,13 @@ One runner per ledger and job: the second leaves before it reads anything (invar
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
+from flows.fallback import Closed
 from flows.lanes import build_lane, start_endpoints
 from flows.night import Night, NightOptions, escalated_in
-from flows.night_checks import check_template
 from flows.progress import Progress, SilentProgress
 from flows.ready import Ready, checked
 from flows.runs import begin_run, choose_run, logical_date, out_elsewhere, register_policy, template_of
@@ -18,6 +19,7 @@ from flows.scoring import scorer_of
 from flows.strategy_checks import escalate_below, routed_by
 from flows.templates import keep_template
 from flows.workload import Workload
+from policies.model import Endpoint, Lane
 from sinks.ledger.completions import completed_before
 from sinks.ledger.erasure import finish_forgetting
 from sinks.ledger.lock import one_runner
@@ -26,6 +28,10 @@ from sinks.ledger.queries import run_state
 from sinks.ledger.repairs import repaired
 from sinks.ledger.segments import Ledger
 from sinks.request import Prompt
+
+LOGGER = logging.getLogger("waybill")
+REFUSED_AT_START = "refused_at_start"
+"""Why a collection hands nothing to the cloud: a policy, its dates or a template forbid it."""
 
 _OPEN: dict[NightOptions, Night] = {}
 
@@ -45,7 +51,7 @@ def open_night(options: NightOptions, progress: Progress | None = None) -> Itera
         ledger = Ledger.open(job.ledger.path, keys=job.ledger_keys)
         # A scheduled night and a collection begin in the same second every quarter of an hour: the night waits its turn.
         stack.enter_context(one_runner(job.ledger.path, job.name, wait=options.scheduled and not options.collect_only))
-        run_id, prompt = _run_of(ready, ledger)
+        run_id, prompt, refusal = _run_of(ready, ledger)
         endpoints = start_endpoints(job, ready.endpoints, stack)
         used = {endpoint.name: endpoint for endpoint in [*endpoints, *([ready.looking] if ready.looking else [])]}
         stages = {"detection": 0.0, "inference": 0.0}
@@ -74,6 +80,7 @@ def open_night(options: NightOptions, progress: Progress | None = None) -> Itera
             out=out_elsewhere(ledger, job, run_id=run_id),
             overrides=OverrideBook(ledger),
             tokenizers=ready.tokenizers,
+            closed=_closed(endpoints, refusal),
             progress=progress,
             stages=stages,
         )
@@ -82,17 +89,25 @@ def open_night(options: NightOptions, progress: Progress | None = None) -> Itera
         yield night
 
 
-def _run_of(ready: Ready, ledger: Ledger) -> tuple[str, Prompt]:
-    """The run to begin or to go on with, stated in the ledger, and the template that it was begun with."""
+def _closed(endpoints: Sequence[Endpoint], refusal: str) -> dict[str, Closed]:
+    """A collection that may hand nothing to the cloud has it closed; what would be sent there again waits for the next start."""
+    if not refusal:
+        return {}
+    LOGGER.warning("%s; nothing is handed over, what is out is collected", refusal)
+    return {one.name: Closed(failure=REFUSED_AT_START, way="wait") for one in endpoints if one.lane is Lane.CLOUD}
+
+
+def _run_of(ready: Ready, ledger: Ledger) -> tuple[str, Prompt, str]:
+    """The run to begin or to go on with, stated in the ledger, the template that it was begun with, and why nothing may be sent."""
     options, job, prompt = ready.options, ready.job, ready.prompt
     day = logical_date(options.date)
     run_id = options.run_id or choose_run(
         ledger, job, logical_date=day, template_hash=prompt.hash, reprocess=options.reprocess or job.reprocess
     )
-    begun_with = template_of(ledger, run_id, prompt)
+    begun_with, refusal = template_of(ledger, run_id, prompt), ready.refusal
     if begun_with != prompt:
         prompt = begun_with
-        check_template(prompt, ready.policy, ready.scanner, job, ready.endpoints)
+        refusal = refusal or ready.refused_for(prompt)
     keep_template(ledger.path, prompt)
     finish_forgetting(ledger)
     register_policy(ledger, ready.policy)
@@ -108,4 +123,4 @@ def _run_of(ready: Ready, ledger: Ledger) -> tuple[str, Prompt]:
             cost_centre=job.cost_centre,
             routed_by=routed_by(job),
         )
-    return run_id, prompt
+    return run_id, prompt, refusal

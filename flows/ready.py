@@ -6,13 +6,15 @@ The template's constants are scanned like a document, once: a secret in a prompt
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 from detectors import load
 from detectors.detector import DetectorSet
 from flows.anchoring import check_anchors
+from flows.errors import JobError
 from flows.job import Job, load_job
 from flows.lanes import check_usable, choose_endpoints, look_endpoint
 from flows.look_question import check_look
@@ -34,7 +36,7 @@ from sinks.tokens import CountTokens
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ready:
-    """What a night goes by, checked. looking: the endpoint of its second look."""
+    """What a night goes by, checked. looking: the endpoint of its second look. refusal: why a collection may hand nothing to the cloud."""
 
     options: NightOptions
     job: Job
@@ -47,16 +49,24 @@ class Ready:
     tokenizers: Mapping[str, CountTokens]
     detectors: DetectorSet
     scanner: Scanner
+    refusal: str = ""
 
     @property
     def used(self) -> Sequence[Endpoint]:
         """Every endpoint that the night may hand something to."""
         return [*self.endpoints, *([self.looking] if self.looking else [])]
 
+    def refused_for(self, prompt: Prompt) -> str:
+        """Why nothing may leave with this template, in a collection; a night is refused by it."""
+        return _refused(self.options, partial(check_template, prompt, self.policy, self.scanner, self.job, self.endpoints))
+
 
 @contextmanager
 def checked(options: NightOptions, progress: Progress | None = None) -> Iterator[Ready]:
-    """Find out what would stop the night. A collection starts its scanner only when there is something to scan."""
+    """Find out what would stop the night. A collection starts its scanner only when there is something to scan.
+
+    What a policy, its dates or a template forbid tonight does not undo what was handed over: a collection takes in what was paid for.
+    """
     job = load_job(options.path, out=options.out_path)
     rules = load_rulebook(job.policy_path, job.registry, job.prices)
     policy, registry = rules.policy, rules.registry
@@ -71,15 +81,12 @@ def checked(options: NightOptions, progress: Progress | None = None) -> Iterator
     if progress is not None:
         progress.stage("loading detectors")
     detectors = load(ner=policy.ner, participants=policy.participants)
-    check_policy(policy, endpoints, detectors, rules.prices)
+    refusal = _refused(options, partial(check_policy, policy, endpoints, detectors, rules.prices))
     check_look(job, policy)
     with scanner_of(policy, detectors, options.scan_processes or job.scan_processes) as scanner:
         if not options.collect_only:
             scanner.start()  # it loads while everything else is opened
-        check_template(prompt, policy, scanner, job, endpoints)
-        check_duplicates(job)
-        check_anchors(job)  # before the ledger is opened, which would begin a new one where the old one is gone
-        yield Ready(
+        ready = Ready(
             options=options,
             job=job,
             policy=policy,
@@ -92,3 +99,18 @@ def checked(options: NightOptions, progress: Progress | None = None) -> Iterator
             detectors=detectors,
             scanner=scanner,
         )
+        refusal = ready.refused_for(prompt) or refusal
+        check_duplicates(job)
+        check_anchors(job)  # before the ledger is opened, which would begin a new one where the old one is gone
+        yield replace(ready, refusal=refusal)
+
+
+def _refused(options: NightOptions, check: Callable[[], None]) -> str:
+    """What the check says against sending, where the night only collects; a night is refused by it."""
+    try:
+        check()
+    except JobError as error:
+        if not options.collect_only:
+            raise
+        return str(error)
+    return ""

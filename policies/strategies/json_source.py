@@ -16,6 +16,9 @@ from typing import Any, NoReturn
 from policies.errors import PolicyFileError
 from policies.yaml_value import Source
 
+LARGEST = 1e100
+"""No number of a list is beyond it: sums of products with larger ones would not stay finite, and a night would end over them."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JsonTable:
@@ -85,11 +88,11 @@ class JsonTable:
         return JsonTable(file=self.file, path=self._name(key), entries=value)
 
     def numbers(self, key: str, expected: str, *, length: int) -> tuple[float, ...]:
-        """A list of that many finite numbers."""
+        """A list of that many numbers, none beyond LARGEST."""
         value = self.entries[key]
         if not isinstance(value, list) or len(value) != length:
             self._fail(key, expected)
-        if any(not isinstance(one, int | float) or isinstance(one, bool) for one in value):
+        if any(not isinstance(one, int | float) or isinstance(one, bool) or abs(one) > LARGEST for one in value):
             self._fail(key, expected)
         return tuple(float(one) for one in value)
 

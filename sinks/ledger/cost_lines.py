@@ -34,7 +34,7 @@ WITH spoken AS (
     SELECT run_id, record_id, seq, data_classes, lanes, lead(seq) OVER (PARTITION BY run_id, record_id ORDER BY seq) AS next_seq
     FROM entries WHERE event = 'decided'
 ), started AS (
-    SELECT run_id, arg_max(job, seq) AS job, arg_max(cost_centre, seq) AS cost_centre
+    SELECT run_id, arg_max(job, seq) AS job, arg_max(struct_pack(it := cost_centre), seq).it AS cost_centre
     FROM entries WHERE event = 'run_started' GROUP BY run_id
 ), looked AS (  -- second looks: paid for as any other work, and no answer
     SELECT unnest($looked) AS intent_id

@@ -122,7 +122,7 @@ SELECT run_id, arg_max(job, seq) AS job, arg_max(logical_date, seq) AS logical_d
        arg_max(detail_code, seq) FILTER (event = 'run_ended') AS ended_as,
        count(*) FILTER (event = 'run_started') AS starts,
        arg_max(template_hash, seq) AS template_hash, arg_max(policy_hash, seq) AS policy_hash, arg_max(detectors_hash, seq) AS detectors_hash,
-       arg_max(cost_centre, seq) AS cost_centre, min(seq) AS seq
+       (arg_max({it: cost_centre}, seq) FILTER (event = 'run_started')).it AS cost_centre, min(seq) AS seq
 FROM entries WHERE event IN ('run_started', 'run_ended') GROUP BY run_id;
 COMMENT ON VIEW runs IS 'Each run (job and logical date). finished: its last start has ended and owes no result.';
 

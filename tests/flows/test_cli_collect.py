@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from policies.load import DEFAULT_REGISTRY
+from policies.load import DEFAULT_POLICY, DEFAULT_REGISTRY
 
 CANARY = "quetzalcoatl-7719"
 AS_BUNDLED = "settings: {emulator: true}"
@@ -57,6 +58,27 @@ def test_collect_fetches_what_the_run_left_out(pending_night: Any, cli: Callable
 def test_running_again_collects_too_and_sends_nothing_twice(pending_night: Any, cli: Callable[..., Any]) -> None:
     report = json.loads(cli("run", pending_night.job, "--out", pending_night.out, "--json").out.splitlines()[-1])
     assert (report["results"], report["pending"]) == (7, 0)
+    (received,) = pending_night.out.rglob("emulator/**/received")
+    assert sum(path.read_bytes().count(CANARY.encode()) for path in received.glob("*.bin")) == 3
+
+
+@pytest.mark.parametrize("forbidden", ["policy", "dates"])
+def test_what_is_forbidden_since_is_collected_and_not_sent_again(forbidden: str, pending_night: Any, cli: Callable[..., Any]) -> None:
+    folder = pending_night.job.parent
+    if forbidden == "policy":
+        policy = DEFAULT_POLICY.read_text()
+        inside, changed = re.subn(r"lanes: \[(?:local, cloud|cloud, local)\](?:\n +cloud_requires: .*)?", "lanes: [local]", policy)
+        assert changed == 2
+        (folder / "policy.yaml").write_text(inside)
+        pending_night.job.write_text(pending_night.job.read_text() + "policy: policy.yaml\n")
+    else:
+        registry = (folder / "registry.yaml").read_text()
+        (folder / "registry.yaml").write_text(registry.replace("review_by: 2099-12-31", "review_by: 2026-01-01"))
+    refused = cli("run", pending_night.job, "--out", pending_night.out, code=2).err
+    said = cli("collect", pending_night.job, "--out", pending_night.out, "--json")
+    (report,) = map(json.loads, said.out.splitlines())
+    assert (report["documents"], report["results"], report["held"], report["pending"]) == (8, 7, 1, 0)
+    assert {"policy": "may not leave", "dates": "review"}[forbidden] in refused
     (received,) = pending_night.out.rglob("emulator/**/received")
     assert sum(path.read_bytes().count(CANARY.encode()) for path in received.glob("*.bin")) == 3
 

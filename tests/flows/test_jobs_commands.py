@@ -8,17 +8,22 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from flows.errors import RequestRefusedError
 from flows.job import load_job
+from flows.jobs_by_hand import _check_adoption
 from flows.provider_access import open_providers
 from policies.load import DEFAULT_REGISTRY
 from sinks.emulator.process import RunningEmulator, start_emulator
 from sinks.emulator.receipts import tally
+from sinks.lanes.inventory import ListedJob
 from sinks.ledger.lock import one_runner
+from sinks.ledger.queries import OpenIntent
 from sinks.ledger.reader import reading
 
 DOCUMENTS = {
@@ -295,3 +300,26 @@ def test_nobody_answers(make_night: Callable[..., Any], cli: Callable[..., Any],
     assert "no ledger here" in cli("jobs", "--job", night.job, "--out", tmp_path / "elsewhere", code=1).err
     written = b"".join(path.read_bytes() for path in [*night.out.rglob("*"), *emulator.state.rglob("*")] if path.is_file())
     assert SECRET.encode() not in written
+
+
+@pytest.mark.parametrize(("mark", "age", "said"), [(None, 2, "before the hand-over"), (None, 0, ""), ("0" * 12, 2, "")])
+def test_a_job_that_is_older_than_the_hand_over_must_show_its_rows(mark: str | None, age: int, said: str) -> None:
+    """One whose results are archived shows nothing: all of the hand-over would count as lost, and be sent again beside its own job."""
+    at = datetime(2026, 11, 22, 3, tzinfo=UTC)
+    intent = OpenIntent(
+        intent_id="0" * 32,
+        run_id="n",
+        endpoint="e",
+        attempt=1,
+        state="ambiguous",
+        at=at,
+        provider_job_id=None,
+        shard_hmac=None,
+        record_ids=("r",),
+    )
+    shown = ListedJob(job_id="b1", state="ended", ended=True, mark=mark, created_at=at - timedelta(hours=age), total=1)
+    if not said:
+        assert len(list(_check_adoption(shown, intent))) == (mark is None)
+        return
+    with pytest.raises(RequestRefusedError, match=said):
+        list(_check_adoption(shown, intent))

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -18,13 +19,18 @@ import pyarrow.parquet as pq
 import pytest
 
 import flows.closing
+from detectors.document import Document
 from flows.audit_report.account import costs
+from flows.budgeting import most_usd
 from flows.night import NightOptions
 from flows.nightly import run_night
 from flows.planning import make_plan
 from flows.report import NightReport
+from policies.model import Endpoint, Lane
+from policies.prices import Price, Prices, Rates
 from sinks.clients.webhook import Alert
 from sinks.ledger.report_rows import Cost, ReportData
+from sinks.request import Message, Part, Prompt, TaskKind
 
 PRICES = """version: 2026-11-22
 currency: USD
@@ -196,3 +202,23 @@ def test_the_report_page_says_what_its_sums_leave_out() -> None:
     whole, lacking = Cost(**day, records=3), Cost(**day, records=3, unpriced=2)
     assert len(costs(cast("ReportData", SimpleNamespace(costs=(whole,)))).notes) == 1
     assert costs(cast("ReportData", SimpleNamespace(costs=(lacking,)))).notes[1].startswith("Not in these sums: 2 outcomes of the cloud")
+
+
+def test_what_a_record_can_cost_at_the_most_is_the_dearer_of_two_days() -> None:
+    """It is cleared before midnight and handed over after it: charged is what the new day says."""
+    endpoint = Endpoint(name="e", lane=Lane.CLOUD, engine="openai_batch", provider="p", model="m", settings={})
+    old, new = (Price(provider="p", models=("m",), rates=Rates(input=Decimal(rate), output=Decimal(rate))) for rate in (0, 10))
+    prompt = Prompt(kind=TaskKind.SUMMARIZE, messages=(Message(role="user", parts=(Part(slot="text"),)),), max_tokens=1000)
+    night: Any = SimpleNamespace(tokenizers={}, prompt=prompt, prompt_for=lambda _: prompt)
+    document = Document(record_id="r", text="A ferry.", source="s", family="r")
+    found = []
+    for night.today, before in ((date(2026, 11, 29), old), (date(2026, 11, 30), old), (date(2026, 12, 1), old), (date(2026, 11, 30), new)):
+        changed = replace(new if before is old else old, valid_from=date(2026, 12, 1))
+        night.prices = Prices(version="1", prices=(before, changed))
+        found.append(most_usd(night, endpoint, document))
+    dear = found[1]
+    assert dear is not None
+    assert dear > Decimal("0.01")
+    assert found == [Decimal(0), dear, dear, dear]
+    night.prices = Prices(version="1", prices=(replace(old, valid_from=date(2026, 12, 1)),))
+    assert most_usd(night, endpoint, document) is None, "nobody has said what it costs today"

@@ -8,7 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pytest
 
+import flows.shortfall
+from flows.night import NightOptions
+from flows.nightly import run_night
 from policies.load import DEFAULT_POLICY, DEFAULT_REGISTRY
 
 CLEAN = {f"public/{number}.txt": f"The ferry number {number} leaves from the northern pier every morning." for number in range(5)}
@@ -67,3 +71,32 @@ def test_a_rest_below_the_minimum_is_held_where_nothing_else_is_permitted(make_n
     assert ask(night, "SELECT count(DISTINCT intent_id), count(*) FROM egress") == [(1, 4)]
     assert ask(night, "SELECT count(*) FROM entries WHERE event = 'decided'") == [(5,)]
     assert ask(night, "SELECT reason, count(*) FROM held GROUP BY 1") == [("below_provider_minimum", 1)]
+
+
+@pytest.mark.parametrize(("on_budget", "left"), [("hold", ("held", 5)), ("local", ("inside", 5))])
+def test_a_rest_does_not_go_back_to_where_it_was_too_small(
+    on_budget: str, left: tuple[str, int], make_night: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An endpoint without a minimum whose own limit is reached: its fellow of the lane is the very one that has too few of them."""
+    text = DEFAULT_REGISTRY.read_text()
+    entry = text[text.index("  emulator:\n") : text.index("  # ----", text.index("  emulator:\n"))].replace("  emulator:", "  large:", 1)
+    chosen = json.dumps({"emulator": True, "shard_min_rows": 100})
+    (tmp_path / "endpoints.yaml").write_text(text + entry.replace("settings: {emulator: true}", f"settings: {chosen}"))
+    (tmp_path / "prices.yaml").write_text(
+        "version: 2026-11-22\ncurrency: USD\nprices:\n  - {provider: emulator, models: [extractive-emulator], feature: batch, input: '1',\n"
+        "     output: '1', valid_from: 2026-01-01, review_by: 2099-12-31, source: invented}\n"
+    )
+    keys = ["registry: endpoints.yaml", "prices: prices.yaml", "lanes: {cloud: [large, emulator]}", f"on_budget: {on_budget}"]
+    night = make_night(documents=CLEAN, extra="\n".join([*keys, "budget_usd: {endpoints: {emulator: {night: 0}}}"]) + "\n")
+    rounds: list[int] = []
+    elsewhere = flows.shortfall._elsewhere
+
+    def counted(*given: Any) -> Any:
+        rounds.append(1)
+        assert len(rounds) < 4, "they come back without end"
+        return elsewhere(*given)
+
+    monkeypatch.setattr(flows.shortfall, "_elsewhere", counted)
+    report = run_night(NightOptions(job=str(night.job), out=str(night.out)))
+    assert (report.held, report.results) == ((5, 0) if left[0] == "held" else (0, 5))
+    assert ask(night, "SELECT count(*) FROM egress") == [(0,)]

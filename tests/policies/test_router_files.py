@@ -104,6 +104,7 @@ ROUTER_MISTAKES: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
     "weights short": (put("weights", [1.0]), "weights: expected a list of 2 numbers"),
     "weight text": (put("weights", [1.0, "2"]), "weights: expected"),
     "weight true": (put("weights", [1.0, True]), "weights: expected"),
+    "weights beyond all sums": (put("weights", [1e308, -1e308]), "weights: expected"),
     "scale zero": (put("scales", [1.0, 0.0]), "scales: expected numbers above 0"),
     "intercept huge": (put("intercept", 1e9), "intercept: expected a number"),
     "usable text": (put("usable", "true"), "usable: expected true or false"),

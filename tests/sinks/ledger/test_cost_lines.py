@@ -18,6 +18,7 @@ from sinks.ledger.busy import busy_hours
 from sinks.ledger.cost_lines import cost_lines, days_seen, policies_in_force, record_costs
 from sinks.ledger.entry import Entry, Event
 from sinks.ledger.local_share import LocalShare, local_shares
+from sinks.ledger.queries import job_runs
 from sinks.ledger.segments import Ledger
 
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
@@ -65,6 +66,8 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Ledger:
     story, chance = Story(Ledger.open(tmp_path_factory.mktemp("money") / "ledger")), random.Random(7)
     for day, (job, centre) in itertools.product(range(3), (("claims", "C-100"), ("letters", None))):
         at, run = NOON + timedelta(days=day), f"{job}-{day}"
+        if centre is None:  # the job named somebody when the night was first started
+            story.start(run, at - timedelta(hours=1), "C-900")
         story.start(run, at, centre)
         for number, classes in enumerate(random.Random(day).choices(list(CLASSES), k=12)):
             record, lane = f"{job}-r{number}", "local" if "cloud" not in CLASSES[classes] or number % 3 == 0 else "cloud"
@@ -134,7 +137,8 @@ def test_lines_say_class_job_centre_and_what_may_not_leave(told: Ledger) -> None
     lines = cost_lines(told, since=None, until=None)
     assert {line.classes for line in lines} == set(CLASSES)
     assert {line.classes for line in lines if line.restricted} == {"PHI", "NPI+PHI"}
-    assert {(line.job, line.cost_centre) for line in lines} == {("claims", "C-100"), ("letters", None)}
+    assert {(line.job, line.cost_centre) for line in lines} == {("claims", "C-100"), ("letters", None)}, "as of the last start"
+    assert {(run.job, run.cost_centre) for run in job_runs(told)} == {("claims", "C-100"), ("letters", None)}
     assert not any(line.restricted and line.lane == "cloud" for line in lines)
     assert {line.longer_than for line in cost_lines(told, since=None, until=None, edges=[500, 1500])} == {0, 500, 1500}
 
