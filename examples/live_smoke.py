@@ -85,13 +85,14 @@ def prepare(provider: str, endpoint: str, registry: Path, folder: Path) -> Path:
 
 def estimate(job: Path, endpoint: str) -> str:
     """What the job may cost at the most."""
-    plan, place = make_plan(NightOptions(job=str(job))), f"cloud: {endpoint}"
-    there = plan.by_endpoint[place]
-    if there != plan.documents:
+    plan = make_plan(NightOptions(job=str(job)))
+    place = plan.places.get(f"cloud: {endpoint}")
+    if place is None or place.documents != plan.documents:
+        there = place.documents if place is not None else 0
         raise RefusedError(f"only {there} of {plan.documents} documents may go to {endpoint} by the bundled policy: see waybill plan {job}")
-    if place not in plan.usd_most:
+    if place.usd_most is None:
         raise RefusedError(f"{endpoint} has no price, so nobody can say what this costs; state one in the price file")
-    return f"{there} invented documents to {endpoint}, {plan.usd_most[place] * 100:.3f} US cents at the most"
+    return f"{place.documents} invented documents to {endpoint}, {place.usd_most * 100:.3f} US cents at the most"
 
 
 def main() -> int:

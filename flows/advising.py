@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 
+from flows.cost_comparison import Compared, unknown_note, unknown_places
 from flows.cost_report import Period, hosts_over
 from flows.cost_sources import CostSources
+from flows.counted_words import counted
 from policies.economics.cloud_cost import usage_usd
 from policies.economics.crossover import Fleet
 from policies.economics.hosts import HOURS_PER_DAY, HOURS_PER_MONTH, host_on
@@ -54,12 +56,14 @@ def question_of_ledger(sources: CostSources, *, since: date | None, until: date 
     shares = local_shares(sources.ledger, since=first, until=last)
     fleet, noted = _fleet(sources, hosts, seen[1])
     workloads, api, notes = _workloads(month, shares)
-    scaled = (
-        f"Of {month.days} day{'s' if month.days > 1 else ''} from {first} on, scaled to a month: {month.factor:.3f} times what was seen."
+    scaled = f"Of {counted(month.days, 'day')} from {first} on, scaled to a month: {month.factor:.3f} times what was seen."
+    compared = Compared(
+        lines=lines, host_usd=(), hosts=hosts, prices=sources.prices, registry=sources.registry, cloud=None, of_job=sources.cloud_of_job
     )
-    return Question(
-        title=f"the ledger {sources.ledger.name}", engineer=True, api=api, fleet=fleet, workloads=workloads, notes=(scaled, *noted, *notes)
-    )
+    unknown = unknown_note(unknown_places(compared))
+    notes = [scaled, *([unknown] if unknown else []), *noted, *notes]
+    title = "this ledger" if sources.ledger.name == "ledger" else f"the ledger {sources.ledger.name}"
+    return Question(title=title, engineer=True, api=api, fleet=fleet, workloads=workloads, notes=tuple(notes))
 
 
 def _fleet(sources: CostSources, hosts: Sequence[HostUse], day: date) -> tuple[Fleet | None, list[str]]:
@@ -86,7 +90,7 @@ def _workloads(month: _Month, shares: dict[str, LocalShare]) -> tuple[tuple[Work
     for (job, restricted), lines in sorted(grouped.items()):
         tokens = sum(line.tokens for line in lines)
         if not tokens:
-            notes.append(f"{job}: nobody reported the tokens of {sum(line.records for line in lines):,} records; they are left out.")
+            notes.append(f"{job}: nobody reported the tokens of {counted(sum(line.records for line in lines), 'record')}: left out.")
             continue
         endpoint, usd = _at_provider(month, job, lines)
         names |= {endpoint} if endpoint else set()

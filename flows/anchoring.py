@@ -94,7 +94,7 @@ def anchors_to_compare(named: Sequence[str], job_file: str | None) -> Compared:
     chosen = [places[name] for name in named if name in places] if named else list(places.values())
     folders = [Path(name) for name in named if name not in places]
     if job and not places:
-        raise JobError(f"{job.file}: ledger.anchors: expected a folder or a bucket to compare with, found none; see docs/anchors.md")
+        raise JobError(f"{job.at('ledger.anchors')}: expected a folder or a bucket to compare with, found none; see docs/anchors.md")
     for folder in folders:
         if str(folder).startswith("s3:"):
             raise JobError(f"--anchor {folder}: expected one of the anchors of --job JOB, which says how the bucket is reached")

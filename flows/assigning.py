@@ -21,6 +21,7 @@ from policies.assign import NO_FACTS, NO_LIMITS, Capacity, RecordFacts, Strategy
 from policies.model import Assignment, Decision, Endpoint, Lane
 from policies.prices import Price
 from policies.strategies.calibration import probability_of
+from sinks.ledger.elsewhere import FALLBACK
 from sinks.tokens import input_tokens
 
 EXHAUSTED = "attempts_exhausted"
@@ -150,7 +151,7 @@ class _Batch:
             found = self.choose(left, others, plainly=others[0].lane is not endpoint.lane)
             for index, one in zip(left, found, strict=True):
                 if one.endpoint is not None:
-                    chosen[index] = replace(one, reason=f"fallback_{closed.failure}")
+                    chosen[index] = replace(one, reason=f"{FALLBACK}{closed.failure}")
             left = [index for index, one in zip(left, found, strict=True) if one.endpoint is None]
             if not left:
                 return
@@ -207,7 +208,7 @@ def _stay_inside(batch: _Batch, chosen: list[Assignment]) -> None:
         return
     left = [index for index, one in enumerate(chosen) if one.endpoint is None and one.reason != EXHAUSTED and batch.facts[index].escalated]
     local = [one for one in batch.among if one.lane is Lane.LOCAL and one.name not in night.closed]
-    failures = {closed.reason: f"fallback_{closed.failure}" for closed in night.closed.values()}
+    failures = {closed.reason: f"{FALLBACK}{closed.failure}" for closed in night.closed.values()}
     found = batch.choose(left, local, plainly=True) if left and local else []
     for index, one in zip(left, found, strict=bool(found)):
         if one.endpoint is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -16,13 +16,13 @@ from detectors import load
 from detectors.errors import DetectorsError
 from flows.errors import FlowError
 from flows.job import Job, load_job
-from flows.lanes import EMULATOR, check_usable, choose_endpoints, look_endpoint
+from flows.lanes import check_usable, choose_endpoints, look_endpoint
 from flows.render import load_prompt
 from flows.tokenizers import load_tokenizers
 from policies.check import Severity, check
 from policies.errors import PolicyError
 from policies.load import DEFAULT_POLICY
-from policies.model import Endpoint
+from policies.model import EMULATOR, Endpoint
 from policies.registry import load_rulebook
 from sinks.errors import SinkError
 from sinks.ledger.files import head
@@ -94,8 +94,10 @@ def _rules(job: Job | None) -> Iterator[Check]:
     )
     today = datetime.now(UTC).date()
     problems = check(policy, registry, today=today, known=detectors.kinds, prices=rules.prices)
-    for problem in problems:
-        health = Health.BAD if problem.severity is Severity.ERROR else Health.DOUBTFUL
+    used = _used(job, registry)
+    stopping = problems if used is None else check(policy, used, today=today, known=detectors.kinds, prices=rules.prices)
+    for problem in problems:  # what is wrong with an endpoint that the job does not use stops no night of it
+        health = Health.BAD if problem.severity is Severity.ERROR and problem in stopping else Health.DOUBTFUL
         yield Check(health=health, what="policy", detail=f"{problem.where}: {problem.message}")
     if not problems:
         yield Check(health=Health.GOOD, what="policy", detail=f"version {policy.version}, {policy.hash[:12]}")
@@ -112,6 +114,14 @@ def _rules(job: Job | None) -> Iterator[Check]:
             yield _endpoint(endpoint, job)
         if looking is not None and looking not in endpoints:
             yield _endpoint(looking, job)
+
+
+def _used(job: Job | None, registry: Mapping[str, Endpoint]) -> dict[str, Endpoint] | None:
+    """The endpoints that the job names; None without a job."""
+    if job is None:
+        return None
+    named = {*job.lanes.named, *([job.second_look.endpoint] if job.second_look else [])}
+    return {name: endpoint for name, endpoint in registry.items() if name in named}
 
 
 def _endpoint(endpoint: Endpoint, job: Job) -> Check:

@@ -11,10 +11,10 @@ from typing import Any
 from flows.checkup import Check, Health, examine
 from flows.errors import FlowError
 from flows.job import Job, load_job
-from flows.lanes import EMULATOR, build_lane, check_usable
+from flows.lanes import build_lane, check_usable
 from policies.check import SOON
 from policies.errors import PolicyError
-from policies.model import Endpoint, Lane
+from policies.model import EMULATOR, Endpoint, Lane
 from policies.prices import Prices
 from policies.registry import load_rulebook
 from sinks.errors import EndpointError

@@ -14,11 +14,13 @@ from flows.budgeting import budget_use, enter_told, night_costs, untold_shares
 from flows.collecting import overdue_intents
 from flows.fallback import CONTRADICTIONS, DEADLINE, LOCAL_DOWN
 from flows.night import Night
-from flows.report import NightReport
+from flows.report import ClosedEndpoint, NightReport
 from flows.runs import was_carried
+from policies.budget import SPENT
 from sinks.clients.webhook import Alert, WebhookOptions, send_alert
 from sinks.errors import EndpointError, LedgerError
 from sinks.ledger.compaction import compact
+from sinks.ledger.elsewhere import sent_elsewhere
 from sinks.ledger.entry import Entry, Event
 from sinks.ledger.outcomes import explicit_rows
 from sinks.ledger.queries import RunCounts, class_counts, open_intents, run_counts, run_state
@@ -34,7 +36,7 @@ NOT_SENT = ("decided", "assigned", "cleared", "released", "rejected", "cancelled
 def close_night(night: Night) -> NightReport:
     """Write held and failed rows, send the alert, end the run when nothing of it is pending, and report."""
     hold_vanished(night)
-    write_explicit_rows(night)
+    reasons = write_explicit_rows(night)
     counts = run_counts(night.ledger, night.run_id)
     end_run(night, counts)
     unanchored = anchor_run_end(night.job) if not night.options.collect_only or not counts.pending else 0
@@ -60,6 +62,11 @@ def close_night(night: Night) -> NightReport:
         stages=stages | {"other": round(seconds - sum(night.stages.values()), 3)},
         costs=night_costs(night),
         budget=budget_use(night),
+        held_for=reasons[Status.HELD],
+        failed_for=reasons[Status.FAILED],
+        closed=[ClosedEndpoint(endpoint=name, failure=one.failure, way=one.way) for name, one in night.closed.items()],
+        elsewhere=sent_elsewhere(night.ledger, night.run_id, reasons=SPENT),
+        stopped=night.stopped,
     )
 
 
@@ -85,8 +92,11 @@ def hold_vanished(night: Night) -> None:
     )
 
 
-def write_explicit_rows(night: Night) -> None:
-    """Held and failed rows, made anew from the ledger each time: the same ledger gives the same files, and no row is in two."""
+def write_explicit_rows(night: Night) -> dict[Status, dict[str, int]]:
+    """Held and failed rows, made anew from the ledger each time: the same ledger gives the same files, and no row is in two.
+
+    Returns how many there are of each, by reason, the most first.
+    """
     table = explicit_rows(night.ledger, night.run_id).to_pylist()
     names = lookup(night.ledger.path, [row["record_id"] for row in table])
     for status in (Status.HELD, Status.FAILED):
@@ -107,6 +117,10 @@ def write_explicit_rows(night: Night) -> None:
             write_results(path, rows, night.prompt.schema, digest=partial(night.keys.hmac, "result"), group=night.job.group)
         else:
             path.unlink(missing_ok=True)
+    return {
+        status: dict(Counter(row["error_code"] for row in table if row["status"] == status).most_common())
+        for status in (Status.HELD, Status.FAILED)
+    }
 
 
 def raise_alert(night: Night, counts: RunCounts, unanchored: int) -> None:

@@ -19,6 +19,7 @@ from policies.prices import Prices
 from sinks.ledger.cost_lines import CostLine
 
 ZERO = Decimal(0)
+NOT_REGISTERED, NO_PRICE = "Not in this registry", "Without a price in this price file"
 SAME_TOKENS = "The same tokens, at the batch price of the day of the hand-over, without a cache."
 
 
@@ -191,6 +192,34 @@ def _places(compared: Compared, *, dearest: bool = False) -> tuple[Callable[[Cos
         return (lambda _: None), "No job here has a cloud endpoint to compare with: name one with --cloud, or the job file with --job."
     said = ", ".join(f"{name} for job {job or '(none)'}" for job, name in sorted(chosen.items()))
     return (lambda line: chosen.get(line.job or "")), f"Compared with {said}."
+
+
+def unknown_places(compared: Compared) -> dict[str, str]:
+    """The cloud endpoints of the ledger that no figure can be had of, each with what lacks: it is not in the registry, or has no price."""
+    last: dict[str, date] = {}
+    for line in compared.lines:
+        if line.lane != Lane.LOCAL and line.endpoint:
+            last[line.endpoint] = max(line.handed_on, last.get(line.endpoint, date.min))
+    found = {}
+    for name, day in sorted(last.items()):
+        endpoint = compared.registry.get(name)
+        if endpoint is None:
+            found[name] = NOT_REGISTERED
+        elif endpoint.lane is Lane.CLOUD and compared.prices.of(endpoint, day) is None:
+            found[name] = NO_PRICE
+    return found
+
+
+def unknown_note(unknown: Mapping[str, str]) -> str:
+    """The same in words, with what to do; nothing where all is known."""
+    if not unknown:
+        return ""
+    lacking: dict[str, list[str]] = defaultdict(list)
+    for name, lacks in unknown.items():
+        lacking[lacks].append(name)
+    said = "; ".join(f"{lacks}: {', '.join(names)}" for lacks, names in sorted(lacking.items()))
+    todo = "name the job file with --job, or the job's own files with --registry and --prices"
+    return f"{said}. What work would cost there is not known; {todo}."
 
 
 def _dearness(compared: Compared, name: str) -> Decimal:

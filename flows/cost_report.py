@@ -14,7 +14,8 @@ from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
 
-from flows.cost_comparison import Compared, Comparison, Premium, comparisons, premium
+from flows.cost_comparison import Compared, Comparison, Premium, comparisons, premium, unknown_note, unknown_places
+from flows.counted_words import counted
 from policies.economics.hosts import name_of_host
 from policies.economics.local_cost import HostUse, allot, host_use
 from policies.model import Endpoint, Lane
@@ -135,7 +136,7 @@ def make_report(ledger: Path, prices: Prices, registry: Mapping[str, Endpoint], 
         comparisons=comparisons(compared, total.usd),
         prices=(prices.version, prices.digest),
         policies=tuple(policies_in_force(ledger, since=since, until=until)),
-        notes=_notes(lines, prices, total),
+        notes=(*([said] if (said := unknown_note(unknown_places(compared))) else []), *_notes(lines, prices, total)),
     )
 
 
@@ -213,11 +214,13 @@ def _notes(lines: Sequence[CostLine], prices: Prices, total: CostRow) -> tuple[s
             f"{prices.file or 'The price file'} declares no host: what work inside cost is not known (`hosts:`, docs/economics.md)."
         )
     if total.unpriced:
-        notes.append(f"{total.unpriced:,} records are unpriced: the provider reported no usage. They are in no sum, and nobody guesses.")
+        unpriced = counted(total.unpriced, "record is", "records are")
+        notes.append(f"{unpriced} unpriced: the provider reported no usage. That is in no sum, and nobody guesses.")
     homeless = sorted({line.endpoint for line in lines if line.endpoint and line.lane == Lane.LOCAL and not _host_of(line, prices)})
     if homeless and prices.hosts:
         notes.append(f"On no host of the price file: {', '.join(homeless)}; counted with what the registry states for them, else nothing.")
     unborne = sum(line.uncounted for line in lines if _host_of(line, prices))
     if unborne:
-        notes.append(f"{unborne:,} records on hosts have no token counts, and bear nothing of a host's cost: the others bear it all.")
+        borne = "Nothing of a host's cost is borne by them: the others bear it all."
+        notes.append(f"Without token counts on hosts: {counted(unborne, 'record')}. {borne}")
     return tuple(notes)

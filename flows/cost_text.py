@@ -9,10 +9,12 @@ from decimal import Decimal
 from typing import Any
 
 from flows.cost_report import CostReport, CostRow
+from flows.counted_words import counted
 
 COLUMNS = ("records", "failed", "tokens in", "tokens out", "settled $", "hosts $", "charged $", "unpriced")
 WIDTH = 140
 _CENT = Decimal("0.01")
+ROUNDED = "Each amount is rounded by itself, so rows need not add up to the total; exact in --format json."
 _SMALL = Decimal("0.000001")
 
 
@@ -28,7 +30,7 @@ def report_text(report: CostReport) -> str:
     if report.hosts:
         lines += ["", "Machines inside", *_hosts(report)]
     lines += ["", "Restricted data kept inside", *_premium(report), "", "The same nights otherwise", *_comparisons(report)]
-    return shown("\n".join([*lines, "", "Notes", *(line for note in report.notes for line in bullet(note))]) + "\n")
+    return shown("\n".join([*lines, "", "Notes", *(line for note in (ROUNDED, *report.notes) for line in bullet(note))]) + "\n")
 
 
 def report_values(report: CostReport) -> dict[str, Any]:
@@ -75,13 +77,13 @@ def _premium(report: CostReport) -> Iterator[str]:
     if not found.records:
         yield "  No restricted record was answered in these days."
         return
-    yield f"  {found.records:,} records cost {usd(found.local_usd)} inside."
+    yield f"  {counted(found.records, 'record')} cost {usd(found.local_usd)} inside."
     if found.cloud_usd is None or found.usd is None:
         yield "  What they would have cost outside is not known."
     else:
         yield f"  Outside they would have cost {usd(found.cloud_usd)}: the premium paid for keeping them inside is {usd(found.usd)}."
     if found.uncounted:
-        yield f"  {found.uncounted:,} of them have no token counts or no price, and are not in that comparison."
+        yield f"  Not in that comparison, without token counts or a price: {counted(found.uncounted, 'record')}."
     for said in found.assumptions:
         yield from bullet(said)
 
@@ -92,7 +94,7 @@ def _comparisons(report: CostReport) -> Iterator[str]:
         for said in found.assumptions:
             yield from bullet(said, indent=6)
         if found.uncounted:
-            yield from bullet(f"{found.uncounted:,} records have no token counts or no price, and are left out.", indent=6)
+            yield from bullet(f"Left out, without token counts or a price: {counted(found.uncounted, 'record')}.", indent=6)
 
 
 def usd(amount: Decimal) -> str:

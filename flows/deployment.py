@@ -17,6 +17,6 @@ def read_job(file: str) -> dict[str, str]:
         raise JobError("no job: set WAYBILL_JOB to the path of a job file")
     job = load_job(Path(file))
     if job.schedule is None:
-        raise ScheduleError(f"{job.file}: schedule: expected a cron line, such as '0 2 * * *', found none; add it")
+        raise ScheduleError(f"{job.at('schedule')}: expected a cron line, such as '0 2 * * *', found none; add it")
     choose_endpoints(job, load_registry(job.registry or DEFAULT_REGISTRY), scheduled=True)
     return {"name": job.name, "file": str(job.file), "cron": job.schedule, "timezone": job.timezone}

@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -25,6 +26,8 @@ from sinks.ledger.escalations import ESCALATED
 from sinks.ledger.queries import RecordStates, job_runs, run_state
 from sinks.ledger.repairs import REPAIR
 from sinks.ledger.segments import Ledger
+
+LOGGER = logging.getLogger("waybill")
 
 CONTRADICTIONS = CODES
 """What an account may say otherwise than the registry. Then its endpoint is refused."""
@@ -74,7 +77,11 @@ def close(night: Night, endpoint: Endpoint, code: str) -> Closed | None:
     An account that contradicts the registry is refused, whatever the job says of failures: its records are held.
     """
     closed = _failure(night, endpoint, code)
-    return None if closed is None else night.closed.setdefault(endpoint.name, closed)
+    if closed is None:
+        return None
+    if endpoint.name not in night.closed:
+        LOGGER.warning("%s: %s: nothing more is sent to it tonight", endpoint.name, closed.failure)
+    return night.closed.setdefault(endpoint.name, closed)
 
 
 def _failure(night: Night, endpoint: Endpoint, code: str) -> Closed | None:

@@ -22,7 +22,7 @@ _HELD = """
                coalesce(s.reason, s.error_code, CASE s.state WHEN 'ambiguous' THEN $ambiguous END) AS reason,
                s.data_classes, s.endpoint, e."at" AS since
         FROM record_states s JOIN entries e ON e.seq = s.seq LEFT JOIN runs r ON r.run_id = s.run_id
-        QUALIFY row_number() OVER (PARTITION BY coalesce(r.job, s.run_id), s.record_id ORDER BY s.seq DESC) = 1
+        QUALIFY row_number() OVER (PARTITION BY coalesce(r.job, s.run_id), s.record_id ORDER BY s.decided_seq DESC) = 1
     )
     WHERE state IN ('held', 'ambiguous', $failed) AND ($reason IS NULL OR reason = $reason)
     ORDER BY since, record_id, run_id
@@ -30,7 +30,7 @@ _HELD = """
 
 
 def held_now(ledger: Ledger | Path, *, reason: str | None = None, failed: bool = False) -> pa.Table:
-    """The records that are held now, as of the latest run of their job that has an entry about them.
+    """The records that are held now, as of the run of their job that read them last.
 
     Columns: run_id, record_id, state, reason, data_classes, endpoint, since, source.
     """

@@ -38,7 +38,7 @@ from flows.job_parts import (
 )
 from flows.job_paths import AnyPath, ExistingPath
 from flows.lane_keys import Lanes, lanes_mistake
-from flows.marked_yaml import MarkedYaml, read_yaml
+from flows.marked_yaml import KeyPath, MarkedYaml, read_yaml
 from flows.object_stores import open_store
 from flows.retention import Hold, Retention
 from flows.task_schema import schema_mistake
@@ -82,12 +82,20 @@ class Job(Strict):
     limit: int | None = Field(None, ge=1)
 
     _file: Path = PrivateAttr(default=Path())
+    _lines: dict[KeyPath, int] = PrivateAttr(default_factory=dict)
     _hash: str = PrivateAttr(default="")
 
     @property
     def file(self) -> Path:
         """The job file."""
         return self._file
+
+    def at(self, key: str) -> str:
+        """FILE:LINE: key, for an error that is found after the file was read; where the key is not in the file, the nearest above it."""
+        steps: KeyPath = tuple(key.split("."))
+        while steps and steps not in self._lines:
+            steps = steps[:-1]
+        return f"{self._file}:{self._lines[steps]}: {key}" if steps else f"{self._file}: {key}"
 
     @property
     def hash(self) -> str:
@@ -136,6 +144,7 @@ def load_job(path: Path, *, out: Path | None = None) -> Job:
         raise JobError(explain(error, marked, Job)) from None
     _check_together(job, marked)
     job._file = folder / path.name  # noqa: SLF001 - this is the maker; the model is frozen for everyone else
+    job._lines = marked.lines  # noqa: SLF001 - as above
     if job.source.s3 is not None:
         reached = partial(
             open_store,
@@ -170,6 +179,10 @@ def _check_together(job: Job, marked: MarkedYaml) -> None:
     misplaced = lanes_mistake(job.lanes)
     if misplaced is not None:
         raise_at(marked, *misplaced)
+    if job.on_budget != "hold" and job.budget_usd is None:
+        raise_at(
+            marked, ("on_budget",), "expected budget_usd beside it, because it says what happens at a limit; add one, or remove the key"
+        )
     if job.second_look is not None and job.lanes.cloud is None:
         raise_at(marked, ("second_look",), "expected a job with a cloud lane, because that is what the look is before; remove the key")
     mistake = schema_mistake(job.task.output_schema) if job.task.output_schema is not None else None

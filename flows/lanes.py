@@ -20,13 +20,12 @@ from flows.job import Job
 from flows.secret_values import secret_of
 from flows.strategy_checks import check_strategy
 from policies.load import DEFAULT_REGISTRY
-from policies.model import Endpoint, Lane
+from policies.model import EMULATOR, Endpoint, Lane
 from sinks.errors import EndpointError
 from sinks.lanes import Lane as LaneEngine
 from sinks.packing import ShardLimits
 from sinks.unshown import results_after
 
-EMULATOR = "emulator"
 EMULATOR_KEY = "emulator"
 EMULATOR_ACCESS_KEY = "EMULATOR:emulator"
 NETNS = "netns"
@@ -47,7 +46,7 @@ def choose_endpoints(job: Job, registry: Mapping[str, Endpoint], *, scheduled: b
     if emulated and scheduled:
         if not job.unsafe_emulator:
             raise ScheduleError(
-                f"{job.file}: lanes.cloud: {emulated[0]} is the bundled emulator; name a real endpoint, "
+                f"{job.at('lanes.cloud')}: {emulated[0]} is the bundled emulator; name a real endpoint, "
                 "or for a trial set unsafe_emulator: true"
             )
         LOGGER.warning("unsafe_emulator: the cloud lane of job %s is the bundled emulator", job.name)
@@ -61,7 +60,7 @@ def look_endpoint(job: Job, registry: Mapping[str, Endpoint], *, isolation: str 
     endpoint = _inside(job, registry, job.second_look.endpoint, "second_look.endpoint", isolation)
     if endpoint.engine == "extractive":
         raise JobError(
-            f"{job.file}: second_look.endpoint: {endpoint.name!r} is no model and follows no instructions; "
+            f"{job.at('second_look.endpoint')}: {endpoint.name!r} is no model and follows no instructions; "
             "name an endpoint with vllm_offline or openai_compatible"
         )
     return endpoint
@@ -73,7 +72,7 @@ def _inside(job: Job, registry: Mapping[str, Endpoint], name: str, key: str, iso
         return _with_engine(endpoint, job, isolation)
     if isolation == NETNS and endpoint.engine != "extractive":  # that one is no model and opens no socket
         raise JobError(
-            f"{job.file}: {key}: the policy asks for isolation: netns, which a server cannot show; name an endpoint with vllm_offline"
+            f"{job.at(key)}: the policy asks for isolation: netns, which a server cannot show; name an endpoint with vllm_offline"
         )
     return endpoint
 
@@ -90,9 +89,9 @@ def _named(job: Job, registry: Mapping[str, Endpoint], name: str, lane: Lane, ke
     endpoint = registry.get(name)
     if endpoint is None:
         known = ", ".join(one.name for one in registry.values() if one.lane is lane)
-        raise JobError(f"{job.file}: {key}: the registry has no endpoint {name!r}; expected one of {known}")
+        raise JobError(f"{job.at(key)}: the registry has no endpoint {name!r}; expected one of {known}")
     if endpoint.lane is not lane:
-        raise JobError(f"{job.file}: {key}: endpoint {name!r} is in the {endpoint.lane} lane; name a {lane} one")
+        raise JobError(f"{job.at(key)}: endpoint {name!r} is in the {endpoint.lane} lane; name a {lane} one")
     return endpoint
 
 
@@ -281,7 +280,7 @@ def _interpreter(endpoint: Endpoint, job: Job) -> Path:
     if "python" in endpoint.settings:
         return Path(str(endpoint.settings["python"]))
     if job.engine.python is None:
-        raise JobError(f"{job.file}: engine.python: endpoint {endpoint.name!r} needs the interpreter of an environment with vLLM")
+        raise JobError(f"{job.at('engine.python')}: endpoint {endpoint.name!r} needs the interpreter of an environment with vLLM")
     return job.engine.python
 
 

@@ -55,9 +55,9 @@ def check_look(job: Job, policy: Policy) -> None:
     if job.second_look is None:
         return
     if not asked_classes(policy):
-        raise JobError(f"{job.file}: second_look: the policy has no class that a model could be asked about; remove the key")
+        raise JobError(f"{job.at('second_look')}: the policy has no class that a model could be asked about; remove the key")
     if job.second_look.near is not None and not Thresholds.of(policy).topics:
-        raise JobError(f"{job.file}: second_look.near: the policy has no limit on a topic to be near to; use share instead")
+        raise JobError(f"{job.at('second_look.near')}: the policy has no limit on a topic to be near to; use share instead")
 
 
 def look_prompt(job: Job, policy: Policy, prompt: Prompt, keys: Keys) -> Prompt:

@@ -175,7 +175,7 @@ def _prompt(night: Night) -> Prompt:
 def _endpoint(night: Night) -> Endpoint:
     wanted = night.job.second_look
     if wanted is None:
-        raise JobError(f"{night.job.file}: second_look: expected the key, found none")
+        raise JobError(f"{night.job.at('second_look')}: expected the key, found none")
     return night.registry[wanted.endpoint]
 
 

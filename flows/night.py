@@ -17,13 +17,12 @@ from typing import TYPE_CHECKING
 from detectors.detector import DetectorSet
 from detectors.document import Document, Evidence
 from flows.job import Job
-from flows.lanes import EMULATOR
 from flows.progress import Progress, SilentProgress
 from flows.scanner import Scanner
 from flows.scoring import Score
 from flows.workload import Workload
 from policies.budget import Committed
-from policies.model import Endpoint
+from policies.model import EMULATOR, Endpoint
 from policies.policy import Policy
 from policies.prices import Prices
 from policies.registry import rulebook_hash

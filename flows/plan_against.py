@@ -12,11 +12,13 @@ from flows.errors import JobError
 from flows.night import NightOptions
 from flows.plan_counting import PlacePlan, Plan
 from flows.planning import make_plan
-from sinks.ledger.actuals import Actual, actuals
+from sinks.ledger.actuals import Actual, Asked, actuals, asked
 from sinks.ledger.queries import RunInfo, run_counts
 
 NIGHT = "the night"
-DOCUMENTS, HELD, TOKENS_IN, TOKENS_OUT, DOLLARS, SECONDS = "documents", "held", "tokens in", "tokens out", "US dollars", "ends after"
+DOCUMENTS, ESCALATED, HELD, TOKENS_IN, TOKENS_OUT, DOLLARS, SECONDS = (
+    "documents", "of them asked twice", "held", "tokens in", "tokens out", "US dollars", "ends after",
+)  # fmt: skip
 AT_MOST = " (at most)"
 """Behind what no earlier night has measured: then the limit stands for it."""
 
@@ -66,7 +68,7 @@ def compare(options: NightOptions, date: str) -> Comparison:
         plan=plan,
         gone=len(states) - plan.documents,
         new=plan.unchanged,
-        lines=(*_by_endpoint(plan, found, run), *_in_all(plan, found, run, held)),
+        lines=(*_by_endpoint(plan, found, run), *_in_all(plan, found, run, held=held, asked_for=asked(plan.job.ledger.path, run.run_id))),
     )
 
 
@@ -83,8 +85,12 @@ def _by_endpoint(plan: Plan, found: list[Actual], run: RunInfo) -> Iterator[Line
         yield Line(place=name, what=SECONDS, planned=_since(run, ends.get(name)), actual=_since(run, last))
 
 
-def _in_all(plan: Plan, found: list[Actual], run: RunInfo, held: int) -> Iterator[Line]:
-    yield from _figures(NIGHT, list(plan.places.values()), found)
+def _in_all(plan: Plan, found: list[Actual], run: RunInfo, *, held: int, asked_for: Asked) -> Iterator[Line]:
+    planned = list(plan.places.values())
+    yield _line(NIGHT, DOCUMENTS, sum(one.documents for one in planned), asked_for.records)
+    if asked_for.escalated or plan.job.lanes.strategy == "waterfall":  # no plan foresees them
+        yield Line(place=NIGHT, what=ESCALATED, planned=None, actual=Decimal(asked_for.escalated))
+    yield from (line for line in _figures(NIGHT, planned, found) if line.what != DOCUMENTS)
     yield Line(place=NIGHT, what=HELD, planned=Decimal(plan.by_reason.total()), actual=Decimal(held))
     known = plan.forecast is not None and not plan.forecast.unknown
     ends = plan.forecast.ends_at if plan.forecast is not None and known else None

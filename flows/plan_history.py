@@ -27,12 +27,13 @@ from sinks.request import Prompt
 class History:
     """keys: those of the ledger, else any. before, out: what is complete, and what is at a provider; None: nothing, or nobody can tell.
 
-    measured: by endpoint. run, states: the night that the plan is held against, and its records.
+    waiting: so many records are out there. measured: by endpoint. run, states: the night that the plan is held against, and its records.
     """
 
     keys: Keys = SCAN_KEYS
     before: Completed | None = None
     out: Completed | None = None
+    waiting: int = 0
     measured: Mapping[str, Throughput] = field(default_factory=dict)
     run: RunInfo | None = None
     states: RecordStates | None = None
@@ -52,11 +53,10 @@ def history_of(job: Job, *, reprocess: bool) -> History:
     if not files.head(job.ledger.path):
         return History()
     measured = measured_throughput(job.ledger.path, job.name, datetime.now(UTC) - MEASURED_SINCE)
-    keys = _keys(job)
+    keys, out = _keys(job), out_elsewhere(job.ledger.path, job, run_id="")
     if keys is None or reprocess:
-        return History(keys=keys or SCAN_KEYS, measured=measured)
-    before, out = completed_before(job.ledger.path, job.name), out_elsewhere(job.ledger.path, job, run_id="")
-    return History(keys=keys, measured=measured, before=before, out=out)
+        return History(keys=keys or SCAN_KEYS, measured=measured, waiting=len(out))
+    return History(keys=keys, measured=measured, before=completed_before(job.ledger.path, job.name), out=out, waiting=len(out))
 
 
 def history_before(job: Job, date: str) -> History:

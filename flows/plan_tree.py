@@ -17,6 +17,7 @@ def plan_tree(plan: Plan) -> dict[str, Any]:
     return {
         "documents": plan.documents,
         "unchanged": plan.unchanged,
+        "out": plan.history.waiting,
         "places": {name: _plain(asdict(place)) for name, place in plan.places.items()},
         "held": dict(plan.by_reason),
         "classes": [{"data_class": name, "place": place, "documents": count} for (name, place), count in sorted(plan.by_class.items())],

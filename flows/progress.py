@@ -17,6 +17,7 @@ from rich.progress import Progress as RichProgress
 from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from flows.counted_words import SEVERAL_CLASSES, counted
 from flows.report import DESTINATIONS, NightReport
 from sinks.lanes.vllm_fleet import LaneProgress
 
@@ -137,12 +138,27 @@ def _money(report: NightReport) -> Iterator[str]:
     """What the night cost, where anything did; and how much of the budget that leaves."""
     for one in report.costs:
         if one.cost_usd or one.open_usd or one.unpriced:
-            line = f"{one.endpoint}: ${one.cost_usd:.4f} for {one.records} records, for which ${one.reserved_usd:.4f} had been reserved"
+            line = f"{one.endpoint}: ${one.cost_usd:.4f} for {counted(one.records, 'record')}"
+            line += f", for which ${one.reserved_usd:.4f} had been reserved"
             line += f", ${one.open_usd:.4f} still reserved" if one.open_usd else ""
             yield line + (f"; {one.unpriced} unpriced: the provider reported no usage" if one.unpriced else "")
     for name, (committed, limit) in report.budget.items():
         share = f" ({committed / limit:.0%})" if limit else ""
         yield f"budget   ${committed:.4f} of ${limit:.2f}{share} committed for the {name}"
+
+
+def _troubles(report: NightReport) -> Iterator[str]:
+    """What went otherwise than first wanted: what is held and failed and why, who was not there, what went elsewhere instead."""
+    if report.stopped:
+        yield "stopped  by the budget (on_budget: stop): nothing more goes to a provider in this run; see budget_ under held"
+    for name, reasons in (("held", report.held_for), ("failed", report.failed_for)):
+        if reasons:
+            yield f"{name:8} {', '.join(f'{count:,} {reason}' for reason, count in reasons.items())}"
+    for one in report.closed:
+        yield f"closed   {one.endpoint}: {one.failure}: nothing more was sent to it in this start (the job says: {one.way})"
+    for failure, places in report.elsewhere.items():
+        where = ", ".join(f"{count:,} to {endpoint}" for endpoint, count in places.items())
+        yield f"moved    {counted(sum(places.values()), 'record')} because of {failure}: {where}"
 
 
 def closing_table(report: NightReport, *, stream: IO[str]) -> None:
@@ -156,19 +172,21 @@ def closing_table(report: NightReport, *, stream: IO[str]) -> None:
     for data_class, counts in sorted(report.by_class.items()):
         table.add_row(data_class, *(str(counts.get(name, 0) or "·") for name in shown))
     console.print(table)
+    if len(report.by_class) > 1:
+        console.print(SEVERAL_CLASSES)
     console.print(
-        f"{report.documents} documents: {report.results} results, {report.held} held, {report.failed} failed, {report.pending} pending"
+        f"{counted(report.documents, 'document')}: {counted(report.results, 'result')}, {report.held} held, {report.failed} failed, "
+        f"{report.pending} pending"
         + (f"; {report.unchanged} unchanged since an earlier night" if report.unchanged else "")
         + f", in {report.seconds:.1f} s"
     )
-    for line in _money(report):
+    for line in (*_troubles(report), *_money(report)):
         console.print(line)
     if report.refused:
-        console.print(
-            f"The gate refused {report.refused} shard(s): nothing of them was sent. See: waybill audit held --ledger {report.ledger}"
-        )
+        refused = f"The gate refused {counted(report.refused, 'shard')}: nothing of that was sent."
+        console.print(f"{refused} See: waybill audit held --ledger {report.ledger}")
     if report.unanchored:
-        console.print(f"{report.unanchored} anchor(s) did not take the ledger's newest checkpoint; the next run's end tries again")
+        console.print(f"{counted(report.unanchored, 'anchor')} did not take the ledger's newest checkpoint; the next run's end tries again")
     console.print(f"results  {report.output}")
     console.print(f"ledger   {report.ledger}")
     console.print(f"next     waybill audit summary --ledger {report.ledger}")

@@ -12,6 +12,15 @@ DESTINATIONS = ("local", "cloud", "held", "failed", "pending")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ClosedEndpoint:
+    """An endpoint that took nothing more in this start. failure: why. way: what the job says then: the other lane, wait, or hold."""
+
+    endpoint: str
+    failure: str
+    way: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NightReport:
     """A night in numbers. documents = results + held + failed + pending; a document counts once in each of its classes.
 
@@ -19,6 +28,8 @@ class NightReport:
     unanchored: anchors that did not take the ledger's newest checkpoint.
     stages: seconds spent in `detection`, `inference` (waiting for a lane included) and everything `other`. costs: of this run, by
     endpoint. budget: for `night` and `month`, where the job limits it, what is committed and the limit, in US dollars.
+    held_for, failed_for: how many, by reason. closed: see ClosedEndpoint. elsewhere: by what was wrong with the first choice, how many
+    records which endpoint has instead. stopped: the budget let nothing more go to a provider (`on_budget: stop`).
     """
 
     run_id: str
@@ -37,6 +48,11 @@ class NightReport:
     unanchored: int = 0
     costs: Sequence[EndpointCost] = ()
     budget: Mapping[str, tuple[Decimal, Decimal]] = field(default_factory=dict)
+    held_for: Mapping[str, int] = field(default_factory=dict)
+    failed_for: Mapping[str, int] = field(default_factory=dict)
+    closed: Sequence[ClosedEndpoint] = ()
+    elsewhere: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    stopped: bool = False
 
     def as_json(self) -> dict[str, object]:
         """A plain tree for `json.dumps`; dollars are text, so that nobody's float comes between."""

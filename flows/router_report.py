@@ -12,16 +12,14 @@ from flows.errors import RouterError
 from flows.router_metrics import MEASURED, SHARES, Scored, score_all
 from flows.router_outcomes import Outcomes, check_enough
 from flows.router_training import Report
-from policies.strategies.router import BEATEN, Measure, Router
-
-WORDS = {"random": "chance", "length": "length alone", "single": "the best single feature"}
+from policies.strategies.router import BEATEN, WORDS, Measure, Router
 
 
 def scores_table(scored: Scored, scores: Sequence[str]) -> pa.Table:
     """One row a score: each measure with its interval, and by how much the router's APGR is above."""
     rows = []
     for name in scores:
-        row: dict[str, object] = {"score": name}
+        row: dict[str, object] = {"score": "chance" if name == "random" else name}
         for measured in MEASURED:
             row[measured] = _said(scored.measure(name, measured))
         row["router_over_it"] = "" if name == "router" else _said(scored.over("router", name))

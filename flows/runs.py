@@ -88,9 +88,12 @@ def begin_run(
 
 
 def out_elsewhere(ledger: Ledger | Path, job: Job, *, run_id: str) -> Completed:
-    """What other runs of the job have out at a cloud endpoint: theirs to collect, until it has ended or a person has resolved it."""
+    """What other runs of the job have out at a cloud endpoint: theirs to collect, until it has ended or a person has resolved it.
+
+    Of a record that several have out, the text that was read last, as of what is completed.
+    """
     query = """
-        SELECT s.record_id, s.run_id, s.seq, coalesce(s.document_hmac, '') AS document_hmac
+        SELECT s.record_id, s.run_id, s.decided_seq AS seq, coalesce(s.document_hmac, '') AS document_hmac
         FROM record_states s
         WHERE s.lane = 'cloud' AND s.state IN ('submitting', 'submitted', 'ambiguous')
         """

@@ -28,12 +28,12 @@ def check_strategy(job: Job, inside: Sequence[Endpoint]) -> None:
     for endpoint in inside:
         if endpoint.engine == "extractive" or endpoint.settings.get("logprobs", True) is False:
             raise JobError(
-                f"{job.file}: lanes.local: {endpoint.name!r} reports no confidence, so strategy: waterfall cannot judge its answers; name "
+                f"{job.at('lanes.local')}: {endpoint.name!r} reports no confidence, so strategy: waterfall cannot judge its answers; name "
                 "an endpoint whose engine gives log-probabilities, or choose another strategy"
             )
     if calibration is not None and calibration.endpoint not in {"", *job.lanes.local}:
         raise JobError(
-            f"{job.file}: lanes.calibration: {job.lanes.calibration} is about answers of {calibration.endpoint!r}, which is none of "
+            f"{job.at('lanes.calibration')}: {job.lanes.calibration} is about answers of {calibration.endpoint!r}, which is none of "
             "lanes.local; calibrate with answers of this job"
         )
 
@@ -43,8 +43,8 @@ def usable_router(job: Job) -> Router | None:
     router = _read(job, "router", parse_router)
     if router is not None and not router.usable:
         raise JobError(
-            f"{job.file}: lanes.router: {job.lanes.router} says usable: false: on unseen subjects it did not beat chance, the length and "
-            "the best single feature; remove the key, and tiered goes by the rules"
+            f"{job.at('lanes.router')}: {job.lanes.router} says usable: false: on unseen subjects it did not beat each of chance, the "
+            "length and the best single feature; remove the key, and tiered goes by the rules"
         )
     return router
 
@@ -74,7 +74,7 @@ def _source(job: Job, key: str, path: Path) -> Source:
     try:
         return read_source(path)
     except PolicyFileError as error:
-        raise JobError(f"{job.file}: lanes.{key}: {error}") from None
+        raise JobError(f"{job.at(f'lanes.{key}')}: {error}") from None
 
 
 def _read(job: Job, key: str, parse: Callable[[Source], _File]) -> _File | None:
@@ -84,4 +84,4 @@ def _read(job: Job, key: str, parse: Callable[[Source], _File]) -> _File | None:
     try:
         return parse(_source(job, key, path))
     except PolicyFileError as error:
-        raise JobError(f"{job.file}: lanes.{key}: {error}") from None
+        raise JobError(f"{job.at(f'lanes.{key}')}: {error}") from None

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from detectors.document import EvidenceKind
 from policies.economics.hosts import host_on
 from policies.facts import unmet
-from policies.model import CLEAN, UNSCANNABLE, Endpoint, Lane
+from policies.model import CLEAN, EMULATOR, UNSCANNABLE, Endpoint, Lane
 from policies.monotone import gains
 from policies.policy import HELD, Policy
 from policies.prices import Prices
@@ -222,7 +222,9 @@ def _local_address(endpoint: Endpoint, host: str, where: str) -> Iterator[Proble
 
 
 def _cloud_address(endpoint: Endpoint, host: str, where: str) -> Iterator[Problem]:
-    if endpoint.settings.get("emulator") is True:
+    if endpoint.provider != EMULATOR and endpoint.settings.get("emulator") is True:
+        yield _error(where, f"has settings.emulator, but its provider is {endpoint.provider}; the bundled emulator is provider: emulator")
+    if endpoint.provider == EMULATOR:
         if host and not is_loopback(host):
             yield _error(where, f"calls itself the emulator, but {host} is not this machine")
         return

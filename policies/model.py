@@ -12,6 +12,8 @@ from enum import StrEnum
 CLEAN = "CLEAN"
 UNSCANNABLE = "UNSCANNABLE"
 BUILT_IN_CLASSES = ("PHI", "NPI", "PRIVILEGED", "TRADE_SECRET", "CREDENTIALS", "PII", UNSCANNABLE, CLEAN)
+EMULATOR = "emulator"
+"""The provider of endpoints that are the bundled stand-in, which runs on this machine."""
 TIERS = ("small", "medium", "large", "frontier")
 """What a model can do, in order; declared in the registry."""
 CLASS_NAME = re.compile(r"[A-Z][A-Z0-9_]{0,39}")

@@ -16,7 +16,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Protocol, TypeGuard
 
-from policies.model import Endpoint
+from policies.model import EMULATOR, Endpoint
 from policies.model import Lane as LaneName
 from sinks.errors import EndpointError
 from sinks.lanes import Lane, Sought
@@ -251,7 +251,7 @@ def _sought(intent: OpenIntent, known: frozenset[str] = frozenset()) -> Sought:
 
 def reconcile_after(endpoint: Endpoint) -> timedelta:
     """How long after a listing in vain another one counts."""
-    default = 0.0 if endpoint.provider == "emulator" else RECONCILE_AFTER_S
+    default = 0.0 if endpoint.provider == EMULATOR else RECONCILE_AFTER_S
     return timedelta(seconds=float(endpoint.settings.get("reconcile_after_s", default)))
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from policies.model import Endpoint
+from policies.model import EMULATOR, Endpoint
 from policies.model import Lane as LaneName
 from sinks.answers import Answers
 from sinks.errors import EndpointError
@@ -56,7 +56,7 @@ def may_still_come(ledger: Ledger, intent: OpenIntent, endpoint: Endpoint, now: 
 
 def results_after(endpoint: Endpoint) -> timedelta:
     """How long answers that a provider counts may stay out of sight. Raises EndpointError for a setting that is no time."""
-    default = 0.0 if endpoint.provider == "emulator" else RESULTS_AFTER_S
+    default = 0.0 if endpoint.provider == EMULATOR else RESULTS_AFTER_S
     chosen = endpoint.settings.get("results_after_s", default)
     if not isinstance(chosen, int | float) or isinstance(chosen, bool) or not 0 <= chosen <= MOST_S:
         msg = f"endpoint {endpoint.name}: settings.results_after_s: expected seconds, 0 to {MOST_S}, found {chosen!r}"

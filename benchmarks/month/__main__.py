@@ -11,9 +11,8 @@ import sys
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
 
-from benchmarks.month.report import live, rows
+from benchmarks.month.report import WIDTH, drawn, live, rows
 
 RESULTS = Path(__file__).parents[1] / "results" / "month.json"
 SEED = 7
@@ -25,13 +24,14 @@ if __name__ == "__main__":
     seed = arguments.parse_args().seed
     month = live(seed=seed)
     heading, *lines = rows(month)
-    table = Table(title=f"a simulated month, seed {seed}: {month.records:,} documents, {month.tokens / 10**9:.2f} billion tokens")
-    for name in heading:
-        table.add_column(name, justify="left" if name == heading[0] else "right", no_wrap=name == heading[0])
-    for line in lines:
-        table.add_row(*line)
-    console = Console(width=160)
-    console.print(table)
+    console = Console(width=WIDTH)
+    console.print(
+        drawn(
+            heading,
+            lines,
+            title=f"a simulated month, seed {seed}: {month.records:,} documents, {month.tokens / 10**9:.2f} billion tokens",
+        )
+    )
     for note in month.notes:
         console.print(note)
     if month.faults:

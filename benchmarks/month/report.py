@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from typing import get_args
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
 
 from benchmarks.month.hindsight import Optimum, hindsight
 from benchmarks.month.purse import Purse, expected_usd, usd_of_seconds
@@ -23,6 +27,7 @@ HEADING = (
     "x best", "x best, tier", "tier too small", "inside", "escalated",
 )  # fmt: skip
 """As docs/routing.md explains it."""
+WIDTH = 160
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +127,17 @@ def rows(month: Month) -> list[tuple[str, ...]]:
     lines.append(_costs("best", month.any_tier.cloud, month.any_tier.local))
     lines.append(_costs("best, tier", month.large_enough.cloud, month.large_enough.local))
     return lines
+
+
+def drawn(heading: Sequence[str], lines: Iterable[Sequence[str]], *, title: str = "") -> Table:
+    """The rows for a terminal of WIDTH. A heading may go over two lines, but no word of it is cut."""
+    table = Table(title=title or None, box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False, pad_edge=False)
+    for name in heading:
+        first = name == heading[0]
+        table.add_column(name, justify="left" if first else "right", no_wrap=first, min_width=max(map(len, name.split())))
+    for line in lines:
+        table.add_row(*line)
+    return table
 
 
 def _row(name: str, run: Run, month: Month) -> tuple[str, ...]:

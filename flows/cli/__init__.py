@@ -59,8 +59,11 @@ def main(arguments: list[str] | None = None) -> None:
     except click.exceptions.Abort:
         click.echo("waybill: interrupted; run the same command again to go on", err=True)
         status = 1
-    except click.ClickException as error:
+    except click.UsageError as error:  # with how the command is called
         error.show()
+        status = error.exit_code
+    except click.ClickException as error:
+        click.echo(f"waybill: {error.format_message()}", err=True)
         status = error.exit_code
     except Exception as error:  # noqa: BLE001 - the boundary: foreign messages may quote a document
         status = report(error)

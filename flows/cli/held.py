@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from flows.cli.question import answer, with_ledger
+from flows.counted_words import counted
 
 
 @click.group()
@@ -44,7 +45,7 @@ def retry(
     if not (records or reason or everything):
         raise click.UsageError("name record ids, or use --reason CODE or --all")
     released, unknown = release(ledger, records=records, reason=reason, failed=failed, actor=actor, now=datetime.now(UTC), keys=keys)
-    click.echo(f"{released} records released; the next `waybill run` of their job takes them again")
+    click.echo(f"{counted(released, 'record')} released; the next `waybill run` of the job takes what was released again")
     for record in unknown:
         click.echo(f"waybill: {record} is not held in {ledger}", err=True)
     return 1 if unknown else 0

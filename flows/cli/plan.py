@@ -16,7 +16,9 @@ DAY = click.DateTime(["%Y-%m-%d"])
 @click.command()
 @click.argument("job", type=click.Path(dir_okay=False))
 @click.option("--out", type=click.Path(file_okay=False), help="As given to `waybill run`: where the ledger of earlier nights is.")
-@click.option("--limit", type=click.IntRange(min=1), help="Take only the first N documents.")
+@click.option(
+    "--limit", type=click.IntRange(min=1), help="Take only the first N documents; a family (a mail with its files) counts as one."
+)
 @click.option("--reprocess", is_flag=True, help="As `waybill run --reprocess`: unchanged documents too.")
 @click.option("--against", type=DAY, metavar="YYYY-MM-DD", help="Hold the plan of that night (its logical date) against what it came to.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")

@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from flows.counted_words import SEVERAL_CLASSES, counted
+
 if TYPE_CHECKING:  # heavy; the command imports them when it is called
     from flows.plan_against import Comparison, Line
     from flows.plan_counting import Plan
@@ -14,6 +16,12 @@ if TYPE_CHECKING:  # heavy; the command imports them when it is called
 NOT_KNOWN = "not known"
 ENDS = "ends after"
 """As in `flows.plan_against`, which is heavy to import."""
+WAYS = {
+    "hold": "what does not fit is held",
+    "local": "what does not fit stays inside, where it may",
+    "stop": "the night stops sending from the first record that does not fit (on_budget: stop)",
+}
+"""What the job says of a limit, by its `on_budget`."""
 
 
 def plan_tables(plan: Plan) -> list[Any]:
@@ -43,13 +51,21 @@ def plan_lines(plan: Plan) -> list[str]:
     lines = []
     if plan.forecast is not None:
         lines += [_ground(one) for one in plan.forecast.endpoints]
-        lines.append(verdict(plan.forecast))
+        lines.append(verdict(plan.forecast, waiting=plan.history.waiting))
+    if plan.history.waiting:
+        out = counted(plan.history.waiting, "record is", "records are")
+        lines.append(f"{out} out at a provider already, in none of these figures, and may end later (waybill jobs; waybill collect)")
     lines += _costs(plan)
+    if len({name for name, _ in plan.by_class}) > 1:
+        lines.insert(0, SEVERAL_CLASSES)
     if plan.job.lanes.strategy == "waterfall":
         lines.append("waterfall: what is answered inside with too little confidence goes to the cloud as well, and is not in these figures")
     if plan.unchanged:
-        lines.append(f"{plan.unchanged:,} documents are unchanged since they were done, and are not taken again")
-    lines.append(f"{plan.documents:,} documents; reading and detection took {plan.seconds:.1f} s here. Nothing was sent or recorded.")
+        many = "documents are unchanged since they were done or sent, and are"
+        lines.append(f"{counted(plan.unchanged, 'document is unchanged since it was done or sent, and is', many)} not taken again")
+    lines.append(
+        f"{counted(plan.documents, 'document')}; reading and detection took {plan.seconds:.1f} s here. Nothing was sent or recorded."
+    )
     return lines
 
 
@@ -62,10 +78,16 @@ def _costs(plan: Plan) -> list[str]:
         about = f"about ${sum(known, Decimal(0)):,.4f}, with answers as long as before: " if len(known) == len(paid) else ""
         lines.append(f"it costs {about}${least:,.4f} at the least and ${most:,.4f} at the most")
     for name, period, limit in plan.budget.of_all():
-        most = sum((one.usd_most or 0 for one in paid if one.lane == "cloud" and name in {"", one.endpoint}), Decimal(0))
-        room = "this plan alone fits into it" if most <= limit else "what does not fit into it, at its most, is not handed over"
+        there = [one for one in paid if one.lane == "cloud" and name in {"", one.endpoint}]
+        most = sum((one.usd_most or Decimal(0) for one in there), Decimal(0))
+        room = "this plan alone fits into it" if most <= limit else _beyond(plan, most)
         lines.append(f"budget for the {period}{f' at {name}' if name else ''}: ${limit:.2f}; {room} (docs/cloud/costs.md)")
     return lines
+
+
+def _beyond(plan: Plan, most: Decimal) -> str:
+    """What a night would do at a limit that the plan can exceed; the figures above know nothing of it."""
+    return f"THIS PLAN MAY NOT FIT INTO IT: ${most:,.4f} at the most; then {WAYS[plan.job.on_budget]}, unlike in the figures above"
 
 
 def _ground(one: EndpointForecast) -> str:
@@ -74,7 +96,7 @@ def _ground(one: EndpointForecast) -> str:
     speed = f"{one.endpoint}: {duration(one.seconds)}: {one.tokens:,} tokens at {_speed(one.tokens_per_s or 0.0)} a second"
     if one.measured is None:
         return f"{speed}, as the registry declares"
-    jobs = f"{one.measured.jobs:,} hand-over{'' if one.measured.jobs == 1 else 's'} with {one.measured.tokens:,} tokens"
+    jobs = f"{counted(one.measured.jobs, 'hand-over')} with {one.measured.tokens:,} tokens"
     return f"{speed}, as measured in {jobs}; the slowest took {duration(one.measured.longest_s)}"
 
 
@@ -82,15 +104,16 @@ def _speed(tokens_per_s: float) -> str:
     return f"{tokens_per_s:,.0f}" if tokens_per_s >= 1 else f"{tokens_per_s:g}"
 
 
-def verdict(found: Forecast) -> str:
-    """Whether it fits, in one sentence."""
+def verdict(found: Forecast, *, waiting: int = 0) -> str:
+    """Whether it fits, in one sentence. waiting: so many records are out already, of which the forecast knows nothing."""
     times = f"begins {_clock(found.begins_at)}, deadline {_clock(found.deadline)}"
     if found.fits is None:
         names = ", ".join(one.endpoint for one in found.unknown)
         return f"whether it fits is {NOT_KNOWN}, because of {names} ({times})"
     if found.fits:
         spare = duration((found.deadline - found.ends_at).total_seconds())
-        return f"it fits: it ends about {_clock(found.ends_at)}, {spare} before the deadline ({times})"
+        what = "what is not sent yet fits" if waiting else "it fits"
+        return f"{what}: it ends about {_clock(found.ends_at)}, {spare} before the deadline ({times})"
     late = ", ".join(one.endpoint for one in found.late) or "reading and detection"
     after = duration((found.ends_at - found.deadline).total_seconds())
     return f"IT DOES NOT FIT: {late} would end about {_clock(found.ends_at)}, {after} after the deadline ({times})"
@@ -144,9 +167,10 @@ def comparison_lines(made: Comparison) -> list[str]:
     pending = "" if run.finished else "; IT IS NOT FINISHED, and its figures will grow"
     lines = [f"{run.run_id}: began {_clock(run.started_at)}, {ended}{pending}" if run.started_at else f"{run.run_id}: {ended}{pending}"]
     if made.gone:
-        lines.append(f"{made.gone:,} of its documents are not there any more: the plan is without them")
+        lines.append(f"{made.gone:,} of its documents {'is' if made.gone == 1 else 'are'} not there any more: the plan is without them")
     if made.new:
-        lines.append(f"{made.new:,} documents that are there now were no part of it: the plan is without them")
+        new = counted(made.new, "document that is there now was", "documents that are there now were")
+        lines.append(f"{new} no part of it: the plan is without them")
     return [*lines, "The plan knows what was known before that night, but today's job, policy and registry. Nothing was sent or recorded."]
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from flows.cli.policy_diff import diff
+from flows.counted_words import counted
 
 
 @click.group()
@@ -34,9 +35,9 @@ def check(path: Path | None, registry: Path | None, prices: Path | None) -> int:
     for problem in problems:
         click.echo(f"{problem.severity}: {problem.where}: {problem.message}")
     errors = sum(problem.severity is Severity.ERROR for problem in problems)
-    size = f"{path or DEFAULT_POLICY.name}: {len(loaded.classes)} classes, {len(loaded.routes)} routes"
-    places = f"{registry or DEFAULT_REGISTRY.name}: {len(rules.registry)} endpoints"
-    click.echo(f"{size}; {places}; {errors} errors, {len(problems) - errors} warnings")
+    size = f"{path or DEFAULT_POLICY.name}: {counted(len(loaded.classes), 'class', 'classes')}, {counted(len(loaded.routes), 'route')}"
+    places = f"{registry or DEFAULT_REGISTRY.name}: {counted(len(rules.registry), 'endpoint')}"
+    click.echo(f"{size}; {places}; {counted(errors, 'error')}, {counted(len(problems) - errors, 'warning')}")
     return 1 if errors else 0
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from flows.cli.output import FORMATS, show
+from flows.counted_words import counted
 
 DEFAULT_DAYS = 28
 COLUMNS = ("code", "endpoint", "subject", "intent", "state", "rows", "what")
@@ -38,7 +39,8 @@ def reconcile(*, job: Path, out: Path | None, since: datetime | None, beside: tu
     table = audit.table()
     if audit.findings or fmt != "table":
         show(_brief(table) if fmt == "table" else table, fmt, spare=SPARE)
-    looked = f"{audit.hand_overs} hand-overs since {begin:%Y-%m-%d} against {audit.jobs} jobs and {audit.files} files there"
+    looked = f"{counted(audit.hand_overs, 'hand-over')} since {begin:%Y-%m-%d}"
+    looked += f" against {counted(audit.jobs, 'job')} and {counted(audit.files, 'file')} there"
     click.echo(f"{looked}: {'they agree' if audit.agrees else 'they do NOT agree'}", err=True)
     return 0 if audit.agrees else 1
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from flows.cli.output import FORMATS, show
+from flows.counted_words import counted
 
 if TYPE_CHECKING:
     from flows.router_outcomes import Outcomes
@@ -155,7 +156,7 @@ def review(*, file: Path, ledger: Path, reviewer: str, keys: Path | None) -> int
     lines = read_reviewed(file)
     entered = enter_answers(ledger, file, lines, reviewer=reviewer, keys=keys, now=datetime.now(UTC))
     wrong = sum(not line.right for line in lines)
-    click.echo(f"{entered:,} verdicts entered; of {len(lines):,} answers {wrong:,} are wrong or in doubt")
+    click.echo(f"{counted(entered, 'verdict')} entered; of {counted(len(lines), 'answer')}, {wrong:,} wrong or in doubt")
     return 0
 
 

@@ -15,7 +15,9 @@ EXIT_HELD = 3
 @click.option(
     "--out", type=click.Path(file_okay=False), help="Put results, ledger and spool under this folder instead of the job's own places."
 )
-@click.option("--limit", type=click.IntRange(min=1), help="Take only the first N documents.")
+@click.option(
+    "--limit", type=click.IntRange(min=1), help="Take only the first N documents; a family (a mail with its files) counts as one."
+)
 @click.option("--no-wait", is_flag=True, help="Do not wait for cloud batches: `waybill collect` fetches them later (exit 4).")
 @click.option("--reprocess", is_flag=True, help="Process unchanged documents again, in a new run.")
 @click.option(

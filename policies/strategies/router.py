@@ -28,7 +28,8 @@ KIND = "waybill router"
 FARTHEST = 4.0
 """Scales from the mean: a value beyond counts as this far, for training saw none there. So no single value decides alone."""
 HEX = r"[0-9a-f]{64}"
-BEATEN = ("random", "length", "single")
+WORDS = {"random": "chance", "length": "length alone", "single": "the best single feature"}
+BEATEN = tuple(WORDS)
 """What a router must beat: chance, the length of the text, and the single feature that was best on the training subjects."""
 MEASURES = ("apgr", "cpt50", "cpt80", *(f"over_{name}" for name in BEATEN))
 _KEYS = ("features", "weights", "means", "scales", "intercept", "trained", "metrics", "usable")
@@ -132,9 +133,8 @@ def parse_router(source: Source) -> Router:
     metrics = _metrics(root.table("metrics"))
     usable = root.flag("usable")
     if usable and not beats(metrics):
-        raise PolicyFileError(
-            f"{source.name}: usable: expected false, since by its own metrics it does not beat {', '.join(BEATEN)}; train it again"
-        )
+        unbeaten = f"by its own metrics it does not beat each of {', '.join(WORDS.values())}"
+        raise PolicyFileError(f"{source.name}: usable: expected false, since {unbeaten}; train it again")
     return Router(
         features=names,
         weights=root.numbers("weights", expected, length=len(names)),

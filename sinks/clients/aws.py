@@ -19,14 +19,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
-from policies.model import Endpoint
+from policies.model import EMULATOR, Endpoint
 from sinks.clients.calls import retry_after_s
 from sinks.errors import AmbiguousError, EndpointError, RejectedError
 
 if TYPE_CHECKING:  # half a second of imports that `waybill --help` must not pay
     from botocore.session import Session
 
-EMULATOR = "emulator"
 SAFE_ATTEMPTS = 3
 
 _REGION = re.compile(r"[a-z]{2,4}(-[a-z]{1,12}){1,3}-[0-9]{1,2}")

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from policies.model import Endpoint, Lane
+from policies.model import EMULATOR, Endpoint, Lane
 from sinks.clients.provider_clock import ProviderClock
 from sinks.errors import EndpointError
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:  # a third of a second of imports that `waybill --help` must n
 
     from sinks.clients.resolve import Lookup
 
-EMULATOR = "emulator"
 NO_KEY = "none"
 GENERATION_S = 600.0
 """How long a server inside may take for one answer: a model of this building's size, with other requests before ours."""

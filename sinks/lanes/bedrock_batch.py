@@ -25,8 +25,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import IO, Any, cast
 
-from policies.model import Endpoint
-from sinks.clients.aws import EMULATOR
+from policies.model import EMULATOR, Endpoint
 from sinks.clients.bedrock_client import BedrockJob, BedrockJobs, NewJob
 from sinks.clients.s3_client import S3Store, StoredObject
 from sinks.egress import redeem

@@ -7,6 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 
+from sinks.ledger.escalations import ESCALATED
 from sinks.ledger.reader import reading
 from sinks.ledger.segments import Ledger
 
@@ -19,6 +20,13 @@ SELECT t.endpoint, any_value(t.lane) AS lane, count(DISTINCT t.record_id) AS rec
        count(*) FILTER (t.cost_usd IS NULL) AS unpriced, any_value(s.ended_at) AS ended_at
 FROM told t LEFT JOIN spans s ON s.endpoint = t.endpoint
 WHERE t.endpoint IS NOT NULL GROUP BY t.endpoint ORDER BY t.endpoint
+"""
+
+
+_RECORDS = """
+SELECT count(DISTINCT record_id) FILTER (event IN ('completed', 'failed') AND endpoint IS NOT NULL) AS records,
+       count(DISTINCT record_id) FILTER (event = 'released' AND reason = $escalated) AS escalated
+FROM entries
 """
 
 
@@ -37,6 +45,20 @@ class Actual:
     cost_usd: Decimal
     unpriced: int
     ended_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """How many different records a run had an outcome of, at any endpoint; and how many of them it asked again in the cloud."""
+
+    records: int
+    escalated: int
+
+
+def asked(ledger: Ledger | Path, run_id: str) -> Asked:
+    """In all: what was asked at two endpoints is in the figures of both, and here once. Raises LedgerError when there is no ledger."""
+    with reading(ledger, run_id=run_id) as reader:
+        return Asked(**reader.table(_RECORDS, escalated=ESCALATED).to_pylist()[0])
 
 
 def actuals(ledger: Ledger | Path, run_id: str) -> list[Actual]:

@@ -120,6 +120,7 @@ COMMENT ON COLUMN record_states.error_code IS 'Why it failed: a code.';
 COMMENT ON COLUMN record_states."at" IS 'When it came to this state, UTC.';
 COMMENT ON COLUMN record_states.seq IS 'The entry that says so.';
 COMMENT ON COLUMN record_states.first_seq IS 'The first entry about the record in this run.';
+COMMENT ON COLUMN record_states.decided_seq IS 'Its last decision in this run, else the first entry about it: the run with the largest has read it last.';
 
 COMMENT ON COLUMN clearances.seq IS 'Number of the entry in the whole log, from 1 without a gap.';
 COMMENT ON COLUMN clearances."at" IS 'When, UTC.';

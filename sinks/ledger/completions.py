@@ -15,10 +15,11 @@ from sinks.ledger.reader import reading
 from sinks.ledger.segments import Ledger
 from sinks.ledger.shares import answers_by_run
 
-# As the view `record_states` tells it, of which nothing but this one state is asked.
+# As the view `record_states` tells it, of which nothing but this one state is asked. `seq` is that of the decision: a batch of an older run
+# may come in after a newer run has read, and completed, what the document had become meanwhile.
 _COMPLETED = """
     SELECT record_id, run_id, seq, coalesce(document_hmac, '') AS document_hmac FROM (
-        SELECT run_id, record_id, max(seq) AS seq, arg_max(event, seq) AS last,
+        SELECT run_id, record_id, coalesce(max(seq) FILTER (event = 'decided'), min(seq)) AS seq, arg_max(event, seq) AS last,
                arg_max({hmac: document_hmac}, seq) FILTER (event = 'decided').hmac AS document_hmac
         FROM entries
         WHERE record_id IS NOT NULL
@@ -41,13 +42,16 @@ class Completed:
         return len(self._hmacs)
 
     def get(self, record_id: str) -> tuple[str, str] | None:
-        """(document_hmac, template_hash) of the latest completion; None when there is none."""
+        """(document_hmac, template_hash) of the completion whose text was read last; None when there is none."""
         row = self._row_of(record_id)
         return None if row is None else (self._hmacs[row].as_py(), self._templates[row].as_py())
 
 
 def completed_before(ledger: Ledger | Path, job: str, *, run_id: str | None = None) -> Completed:
-    """The latest completion of each record in the runs of a job. `run_id`: a run to leave out, usually the one that asks."""
+    """The completion of each record in the runs of a job, of several the one whose text was read last.
+
+    run_id: a run to leave out, usually the one that asks.
+    """
     with reading(ledger, ("runs",)) as reader:
         runs = reader.table(
             """
@@ -68,7 +72,7 @@ def completed_before(ledger: Ledger | Path, job: str, *, run_id: str | None = No
 
 
 def completed_of(tables: Sequence[pa.Table], templates: Mapping[str, str]) -> Completed:
-    """The latest of each record in tables of record_id, run_id, seq and document_hmac. templates: of each run in them, its hash."""
+    """The latest of each record in tables of record_id, run_id, seq (of the decision) and document_hmac. templates: each run's hash."""
     latest = _latest_of([_NONE, *tables])
     runs = latest["run_id"].combine_chunks().dictionary_encode()
     hashes = pa.array([templates[run_id] for run_id in runs.dictionary.to_pylist()], pa.string())

@@ -20,7 +20,8 @@ def current_results(ledger: Ledger | Path, *, run_id: str | None = None, job: st
     """One row per document: its latest settled state in this run, or in any run of this job, and where its result row is.
 
     Columns: record_id, run_id, status (completed, held, failed, or purged: retention deleted its row), result_file, result_row,
-    result_digest, in order of record id. A document that is still pending in its latest run shows what an earlier run gave.
+    result_digest, in order of record id. The latest is the one whose text was read last: what an older run collects after a newer one has
+    ended does not stand for a document that has changed. One that is still pending in its latest run shows what an earlier run gave.
     """
     with reading(ledger, _VIEWS, run_id=run_id) as reader:
         return reader.table(
@@ -28,7 +29,7 @@ def current_results(ledger: Ledger | Path, *, run_id: str | None = None, job: st
             WITH settled AS (
                 SELECT s.* FROM record_states s LEFT JOIN runs r ON r.run_id = s.run_id
                 WHERE s.state IN ('completed', 'failed', 'held', 'ambiguous') AND ($job IS NULL OR r.job = $job)
-                QUALIFY row_number() OVER (PARTITION BY s.record_id ORDER BY s.seq DESC) = 1
+                QUALIFY row_number() OVER (PARTITION BY s.record_id ORDER BY s.decided_seq DESC) = 1
             ), gone AS (
                 SELECT DISTINCT run_id, record_id, result_file FROM entries WHERE event = 'purged' AND result_file IS NOT NULL
             )

@@ -34,7 +34,7 @@ WITH latest AS (
     SELECT run_id, record_id, min(seq) AS first_seq,
            arg_max({event: event, seq: seq, moment: "at", lane: lane, endpoint: endpoint, reason: reason, error_code: error_code}, seq) AS last,
            arg_max({document_hmac: document_hmac, data_classes: data_classes, partial: partial, lanes: lanes, family: family,
-                    rule: rule, reason: reason}, seq) FILTER (event = 'decided') AS decided,
+                    rule: rule, reason: reason, seq: seq}, seq) FILTER (event = 'decided') AS decided,
            arg_max({lane: lane, endpoint: endpoint}, seq) FILTER (event IN ('assigned', 'cleared', 'submitting')) AS assigned,
            arg_max({intent_id: intent_id, attempt: attempt, clearance_id: clearance_id}, seq) FILTER (event = 'submitting') AS handed
     FROM entries
@@ -56,7 +56,8 @@ SELECT r.run_id, r.record_id,
        r.decided.document_hmac AS document_hmac, r.decided.data_classes AS data_classes, r.decided.partial AS partial,
        r.decided.lanes AS lanes, r.decided.rule AS rule, r.decided.family AS family,
        coalesce(r.last.reason, CASE r.last.event WHEN 'held' THEN r.decided.reason END) AS reason,
-       r.last.error_code AS error_code, r.last.moment AS "at", r.last.seq AS seq, r.first_seq
+       r.last.error_code AS error_code, r.last.moment AS "at", r.last.seq AS seq, r.first_seq,
+       coalesce(r.decided.seq, r.first_seq) AS decided_seq
 FROM latest r
 LEFT JOIN lanes l ON l.run_id = r.run_id AND l.record_id = r.record_id
 LEFT JOIN intents i ON i.intent_id = r.handed.intent_id;
@@ -128,7 +129,7 @@ COMMENT ON VIEW runs IS 'Each run (job and logical date). finished: its last sta
 
 CREATE VIEW held AS
 WITH latest AS (
-    SELECT t.*, t.seq = max(t.seq) OVER (PARTITION BY coalesce(r.job, t.run_id), t.record_id) AS newest
+    SELECT t.*, t.decided_seq = max(t.decided_seq) OVER (PARTITION BY coalesce(r.job, t.run_id), t.record_id) AS newest
     FROM record_states t LEFT JOIN runs r ON r.run_id = t.run_id
 )
 SELECT h.seq, h."at", h.day, h.run_id, h.record_id, coalesce(h.reason, d.reason) AS reason, h.detail_code, h.endpoint,
@@ -146,7 +147,7 @@ SELECT i.last_seq, e."at", e.day, t.run_id, t.record_id, 'ambiguous_hand_over', 
 FROM latest t JOIN intents i ON i.intent_id = t.intent_id JOIN entries e ON e.seq = i.last_seq
 WHERE t.state = 'ambiguous';
 COMMENT ON VIEW held IS
-'Every time a record was held, and whether it still is, as of the latest run of its job; records of an ambiguous hand-over are held too.';
+'Every time a record was held, and whether it still is, as of the run of its job that read it last; records of an ambiguous hand-over are held too.';
 
 CREATE VIEW overrides AS
 SELECT seq, "at", day, run_id, record_id, actor, reason, before, after, expiry, detail_code, data_classes[1] AS data_class,

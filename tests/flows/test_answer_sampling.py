@@ -112,7 +112,7 @@ def test_verdicts_are_entered_once_and_calibrate_from_the_ledger_as_from_the_fil
 ) -> None:
     file = reviewed(ledger, tmp_path, cli, lambda number: "unsure" if number == 7 else "RIGHT", delimiter=";")
     done = cli("router", "review", file, "--ledger", ledger, "--reviewer", "Noor Abara")
-    assert "200 verdicts entered; of 200 answers 1 are wrong or in doubt" in done.out
+    assert "200 verdicts entered; of 200 answers, 1 wrong or in doubt" in done.out
     assert "0 verdicts entered" in cli("router", "review", file, "--ledger", ledger, "--reviewer", "Noor Abara").out
     with reading(ledger) as reader:
         found = reader.table("SELECT reason, count(*) AS n FROM entries WHERE event = 'reviewed' GROUP BY reason").to_pylist()

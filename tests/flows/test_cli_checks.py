@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -126,3 +127,12 @@ def test_doctor_warns_of_an_emulator_on_a_schedule(make_night: Callable[..., Any
     )
     allowed = make_night(extra='schedule: "0 2 * * *"\nunsafe_emulator: true\n')
     assert ("warn", "cloud lane") in {(health, what) for health, what, _ in findings(cli("doctor", "--job", allowed.job))}
+
+
+def test_an_endpoint_that_the_job_does_not_use_stops_nothing(make_night: Callable[..., Any], cli: Callable[..., Any]) -> None:
+    night = make_night(extra="registry: registry.yaml\n")
+    registry, text = night.job.parent / "registry.yaml", DEFAULT_REGISTRY.read_text()
+    begin = text.index("  openai-batch:")
+    registry.write_text(text[:begin] + re.sub(r"review_by: \S+", "review_by: 2001-01-01", text[begin:], count=1))
+    found = findings(cli("doctor", "--job", night.job))
+    assert [health for health, _, detail in found if "openai-batch" in detail and "reviewed by 2001-01-01" in detail] == ["warn"]

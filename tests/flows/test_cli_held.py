@@ -55,7 +55,7 @@ def held_night(make_night: Callable[..., Any], cli: Callable[..., Any]) -> Any:
 def test_a_released_record_is_decided_anew_by_the_next_run(held_night: Any, cli: Callable[..., Any]) -> None:
     (row,) = listed(cli, held_night)
     assert (row["reason"], row["data_classes"]) == ("no_rule", ["PII"])
-    assert "1 records released" in cli("held", "retry", row["record_id"], "--actor", "noor", "--ledger", held_night.ledger).out
+    assert "1 record released" in cli("held", "retry", row["record_id"], "--actor", "noor", "--ledger", held_night.ledger).out
     assert listed(cli, held_night) == []
     (held_night.job.parent / "policy.yaml").write_text(CLEAN_ONLY.replace("routes:\n", "routes:\n  - {when: [PII], lanes: [local]}\n"))
     report = run(cli, held_night)
@@ -71,7 +71,7 @@ def test_a_released_record_is_decided_anew_by_the_next_run(held_night: Any, cli:
 
 @pytest.mark.parametrize("choice", [("--all",), ("--reason", "no_rule")], ids=" ".join)
 def test_released_under_the_same_policy_it_is_held_again(choice: tuple[str, ...], held_night: Any, cli: Callable[..., Any]) -> None:
-    assert "1 records released" in cli("held", "retry", *choice, "--ledger", held_night.ledger).out
+    assert "1 record released" in cli("held", "retry", *choice, "--ledger", held_night.ledger).out
     assert run(cli, held_night)["held"] == 1
     assert [row["reason"] for row in listed(cli, held_night)] == ["no_rule"]
 
@@ -98,7 +98,7 @@ def test_a_ledger_whose_keys_lie_elsewhere(make_night: Callable[..., Any], cli: 
     )
     cli("run", night.job)
     assert "KeyMissing" not in cli("held", "retry", "--all", "--ledger", folder / "there" / "ledger", code=1).err
-    assert "1 records released" in cli("held", "retry", "--all", "--ledger", folder / "there" / "ledger", "--keys", folder / "safe").out
+    assert "1 record released" in cli("held", "retry", "--all", "--ledger", folder / "there" / "ledger", "--keys", folder / "safe").out
     assert not (folder / "there" / "ledger.keys").exists()
 
 
@@ -108,7 +108,7 @@ def test_the_beginning_of_an_id_names_a_record(held_night: Any, cli: Callable[..
     assert shown[0].split() == ["since", "record", "source", "classes", "reason"]
     assert shown[2].split()[2:4] == [row["record_id"][:9], row["source"]]
     assert "r is not held" in cli("held", "retry", "r", "--ledger", held_night.ledger, code=1).err
-    assert "1 records released" in cli("held", "retry", row["record_id"][:9], "--ledger", held_night.ledger).out
+    assert "1 record released" in cli("held", "retry", row["record_id"][:9], "--ledger", held_night.ledger).out
 
 
 def test_what_a_later_night_completed_is_not_listed_and_not_released(make_night: Callable[..., Any], cli: Callable[..., Any]) -> None:
@@ -127,5 +127,5 @@ def test_a_record_that_two_jobs_hold_is_released_for_both(make_night: Callable[.
     other.write_text(night.job.read_text().replace("name: small", "name: other"))
     cli("run", other, "--out", night.out)
     assert len({row["run_id"] for row in listed(cli, night)}) == 2
-    assert "1 records released" in cli("held", "retry", "--all", "--ledger", night.ledger).out
+    assert "1 record released" in cli("held", "retry", "--all", "--ledger", night.ledger).out
     assert listed(cli, night) == []

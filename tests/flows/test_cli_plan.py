@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import subprocess
 import sys
@@ -64,12 +65,26 @@ def test_a_plan_of_the_first_documents(night: Any, cli: Callable[..., Any]) -> N
     assert "2 documents;" in cli("plan", night.job, "--limit", 2).out
 
 
+def test_a_plan_says_what_is_out_already(night: Any, cli: Callable[..., Any]) -> None:
+    assert "out at a provider" not in cli("plan", night.job, "--out", night.out).out
+    pending = night.run("--no-wait", code=4)["pending"]
+    said = cli("plan", night.job, "--out", night.out).out
+    assert f"{pending} records are out at a provider already, in none of these figures, and may end later (waybill jobs;" in said
+    assert "what is not sent yet fits: it ends about" in said
+    assert "1 document;" in said  # the empty one
+    for more in ("--json", "--reprocess"):
+        assert json.loads(cli("plan", night.job, "--out", night.out, "--json", more).out)["out"] == pending
+
+
 def test_a_plan_says_what_it_costs_and_that_it_does_not_fit(
     make_night: Callable[..., Any], cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The machine inside is declared to be so slow that restricted records alone take longer than there is; what may leave overflows."""
     monkeypatch.setenv("OPENAI_API_KEY", "sk-invented")
-    lanes, budget = "lanes: {cloud: openai-batch, strategy: local_first}", "budget_usd: {night: 20, endpoints: {openai-batch: {month: 0}}}"
+    lanes, budget = (
+        "lanes: {cloud: openai-batch, strategy: local_first}\non_budget: stop",
+        "budget_usd: {night: 20, endpoints: {openai-batch: {month: 0}}}",
+    )
     night = make_night(extra=f"registry: slow.yaml\n{lanes}\n{budget}\n")
     text = DEFAULT_REGISTRY.read_text(encoding="utf-8")
     text = text.replace("model: lexrank\n", "model: lexrank\n    tokens_per_s: 0.005\n")
@@ -82,4 +97,6 @@ def test_a_plan_says_what_it_costs_and_that_it_does_not_fit(
     assert "IT DOES NOT FIT: extractive would end about" in said
     assert re.search(r"it costs \$0\.\d{4} at the least and \$0\.\d{4} at the most", said)
     assert "budget for the night: $20.00; this plan alone fits into it" in said
-    assert "budget for the month at openai-batch: $0.00; what does not fit into it, at its most, is not handed over" in said
+    beyond = r"budget for the month at openai-batch: \$0.00; THIS PLAN MAY NOT FIT INTO IT: \$0\.\d{4} at the most; then "
+    assert re.search(beyond + r"the night stops sending from the first record that does not fit \(on_budget: stop\), unlike", said)
+    assert "A document of several classes counts in each." in said

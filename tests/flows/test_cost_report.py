@@ -266,6 +266,35 @@ def test_no_ledger_is_one_clear_line(tmp_path: Path, cli: Callable[..., Any]) ->
     assert "no ledger here" in cli("costs", "report", tmp_path, code=1).err
 
 
+def test_endpoints_that_nobody_knows_are_named_with_what_to_do(tmp_path: Path, prices: Prices, cli: Callable[..., Any]) -> None:
+    made = Ledger.open(tmp_path / "ledger")
+    entries = [Entry(event=Event.RUN_STARTED, at=NIGHT, run_id=RUN, job="claims", logical_date="2026-11-20")]
+    for number, place in enumerate(("house-batch", "house-batch", "emulator")):
+        about: dict[str, Any] = {"run_id": RUN, "record_id": f"r{number}"}
+        entries.append(Entry(event=Event.DECIDED, at=NIGHT, data_classes=("CLEAN",), lanes=("cloud", "local"), **about))
+        where: dict[str, Any] = {**about, "endpoint": place, "lane": "cloud", "intent_id": f"i{number}", "cost_usd": Decimal("0.004")}
+        entries.append(Entry(event=Event.SUBMITTING, at=NIGHT, **where))
+        entries.append(Entry(event=Event.COMPLETED, at=NIGHT + timedelta(hours=1), tokens_in=9, tokens_out=1, model="m", **where))
+    made.commit(entries)
+    said = cli("costs", "report", made.path, "--prices", prices.file).out
+    unknown = "Not in this registry: house-batch; Without a price in this price file: emulator. What work would cost there is not known; "
+    assert unknown + "name the job" in " ".join(said.split())
+    assert "exact in --format json" in said
+    advice = cli("advise", made.path, "--prices", prices.file).out
+    assert advice.startswith("Advice for this ledger: ")
+    assert unknown + "name the job file with --job" in " ".join(advice.split())
+    known = tmp_path / "registry.yaml"
+    known.write_text(DEFAULT_REGISTRY.read_text(encoding="utf-8").replace("  openai-batch:\n", "  house-batch:\n", 1), encoding="utf-8")
+    told = json.loads(cli("costs", "report", made.path, "--prices", prices.file, "--registry", known, "--format", "json").out)
+    assert [note for note in told["notes"] if "this registry" in note] == []
+    assert any(note.startswith("Without a price in this price file: emulator.") for note in told["notes"])
+
+
+def test_a_chart_that_cannot_be_written_is_one_usual_line(tmp_path: Path, cli: Callable[..., Any]) -> None:
+    asked = ("costs", "breakeven", "examples/economics/crossover.yaml", "--chart", tmp_path / "nowhere" / "chart.svg")
+    assert cli(*asked, code=1).err.startswith("waybill: ")
+
+
 def test_what_steers_a_terminal_is_shown_and_not_obeyed(tmp_path: Path, prices: Prices, cli: Callable[..., Any]) -> None:
     made = Ledger.open(tmp_path / "ledger")
     where: dict[str, Any] = {"run_id": "x", "record_id": "r", "lane": "cloud", "endpoint": "e\x1b[2J"}

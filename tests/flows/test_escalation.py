@@ -159,6 +159,9 @@ def test_doubted_answers_escalate_and_restricted_ones_are_marked(
     assert [row[-3] for row in ask(night, kept)] == [round(math.exp(DOUBT), 3)]
     assert [(row[1], row[2] > 0) for row in ask(night, given_back)] == [(3, True)]
     asked = len(engine.asked)
+    compared = json.loads(cli("plan", night.job, "--out", night.out, "--against", report.run_id[-10:], "--json").out)["lines"]
+    told = {line["what"]: (line["planned"], line["actual"]) for line in compared if line["place"] == "the night"}
+    assert (told["documents"], told["of them asked twice"]) == (("5", "5"), (None, "3")), "a second try is no second document"
     assert run(night).results == 5, "the same night again"
     assert len(engine.asked) == asked == 5
     assert rows(night) == EXPECTED

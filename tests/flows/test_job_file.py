@@ -147,6 +147,9 @@ def test_job_survives_pickling_and_a_changed_copy(folder: Path) -> None:
         ),
         pytest.param(("ledger: out/ledger", "ledger: out/ledger\non_budget: sell"), 6, "on_budget", "'hold' or 'stop'", id="on budget"),
         pytest.param(
+            ("ledger: out/ledger", "ledger: out/ledger\non_budget: stop"), 6, "on_budget", "expected budget_usd beside it", id="no limit"
+        ),
+        pytest.param(
             ("ledger: out/ledger", "ledger: out/ledger\nbudget_usd: {endpoints: {elsewhere: {night: 1}}}"),
             6,
             "budget_usd.endpoints.elsewhere",

@@ -152,6 +152,8 @@ def test_what_the_budget_stops_stays_stopped_and_is_told_once(priced: Callable[.
     held = "SELECT reason, count(*) FROM held WHERE still_held AND reason LIKE 'budget%' GROUP BY 1 ORDER BY 1"
     stopped = [("budget_endpoint_night", 1), ("budget_stopped", 1)]
     assert ask(night, held) == stopped
+    assert (first.stopped, {name: first.held_for[name] for name, _ in stopped}) == (True, dict(stopped))
+    assert sum(first.held_for.values()) == first.held
     inside = "SELECT count(*) FROM outcomes WHERE lane = 'local' AND outcome = 'completed'"
     assert (first.results - 1, first.pending) == (ask(night, inside)[0][0], 0), "what stays inside goes on"
     (spent,) = (one.cost_usd for one in first.costs if one.lane == "cloud")

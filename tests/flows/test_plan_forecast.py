@@ -68,6 +68,7 @@ def test_the_night_ends_with_its_slowest_and_is_late_whatever_is_not_known() -> 
     assert verdict(open_end).startswith("whether it fits is not known, because of outside (")
     fits = forecast({"inside": 60}, [INSIDE, OUTSIDE], {"inside": measured(1.0)}, begins_at=BEGINS, preparing_s=0.0, deadline_h=2.0)
     assert verdict(fits).startswith("it fits: it ends about 2026-11-23 01:31 UTC, 1 h 59 min before the deadline (")
+    assert verdict(fits, waiting=3).startswith("what is not sent yet fits: it ends about 2026-11-23 01:31 UTC")
     slow = forecast({}, [INSIDE], {}, begins_at=BEGINS, preparing_s=9000.0, deadline_h=2.0)
     assert verdict(slow).startswith("IT DOES NOT FIT: reading and detection would end")
 

@@ -17,7 +17,7 @@ from typing import IO, Any
 import pytest
 
 from flows.progress import closing_table, engine_line, watching
-from flows.report import NightReport
+from flows.report import ClosedEndpoint, NightReport
 from sinks.lanes.vllm_fleet import LaneProgress
 
 REPORT: dict[str, Any] = {
@@ -82,7 +82,30 @@ def test_what_does_not_apply_is_not_said() -> None:
     text = "\n".join(closing(held=0, pending=0, unchanged=0, documents=5, by_class=quiet))
     for word in ("held list", "collect", "unchanged", "refused", "pending ┃"):
         assert word not in text
-    assert "The gate refused 2 shard(s)" in "\n".join(closing(refused=2))
+    assert "The gate refused 2 shards:" in "\n".join(closing(refused=2))
+
+
+def test_what_went_wrong_is_named_with_counts() -> None:
+    lines = closing(
+        held=35,
+        documents=1,
+        held_for={"budget_stopped": 34, "budget_night": 1},
+        failed_for={"result_missing": 2},
+        closed=[ClosedEndpoint(endpoint="openai-batch", failure="cloud_unreachable", way="local")],
+        elsewhere={"cloud_unreachable": {"azure-batch": 30, "extractive": 1_010}, "budget_endpoint_night": {"azure-batch": 1}},
+        stopped=True,
+    )
+    assert "A document of several classes counts in each." in lines
+    assert any(line.startswith("1 document: 5 results, 35 held") for line in lines)
+    begin = next(number for number, line in enumerate(lines) if line.startswith("stopped  by the budget (on_budget: stop)"))
+    assert lines[begin + 1 : begin + 6] == [
+        "held     34 budget_stopped, 1 budget_night",
+        "failed   2 result_missing",
+        "closed   openai-batch: cloud_unreachable: nothing more was sent to it in this start (the job says: local)",
+        "moved    1,040 records because of cloud_unreachable: 30 to azure-batch, 1,010 to extractive",
+        "moved    1 record because of budget_endpoint_night: 1 to azure-batch",
+    ]
+    assert not any(line.startswith(("stopped", "held ", "failed ", "closed", "moved")) for line in closing())
 
 
 def test_plain_lines_where_there_is_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -185,7 +185,7 @@ def test_the_command_trains_and_evaluates_and_holds_no_text(tmp_path: Path, cli:
     fresh = written(tmp_path / "fresh.jsonl", prompts(WORLDS["three features"][0], seed=2))
     judged = cli("router", "eval", model, fresh, "--format", "json")
     rows = {row["score"]: row for row in map(json.loads, judged.out.splitlines())}
-    assert list(rows) == ["random", "length", "rules", "router"]
+    assert list(rows) == ["chance", "length", "rules", "router"]
     assert float(rows["router"]["apgr"].split()[0]) > 0.6
     assert "trained on exactly these outcomes" in cli("router", "eval", model, file, code=1).err
 

@@ -87,9 +87,18 @@ def test_the_cheapest_place_within_the_decision(routed: Callable[..., Any]) -> N
 
 
 @pytest.mark.parametrize("way", ["wait", "local"])
-def test_a_second_cloud_endpoint_takes_over_before_the_job_is_asked(way: str, routed: Callable[..., Any]) -> None:
+def test_a_second_cloud_endpoint_takes_over_before_the_job_is_asked(
+    way: str, routed: Callable[..., Any], caplog: pytest.LogCaptureFixture
+) -> None:
     night = routed(lanes="{cloud: [down, emulator]}", on_cloud_failure=way)
-    assert run(night).results == 3
+    caplog.set_level("WARNING", "waybill")
+    report = run(night)
+    assert (report.results, report.held_for, report.stopped) == (3, {}, False)
+    assert caplog.messages == ["down: cloud_unreachable: nothing more is sent to it tonight"], "once, whatever comes to it afterwards"
+    told = report.as_json()
+    assert told["closed"] == [{"endpoint": "down", "failure": "cloud_unreachable", "way": way}]
+    assert told["elsewhere"] == {"cloud_unreachable": {"emulator": 2}}
+    assert run(night).elsewhere == report.elsewhere, "the run's, whatever this start did"
     assert ask(night, ROUTES) == [
         ("cloud", "down", "preferred", 2),
         ("cloud", "emulator", "fallback_cloud_unreachable", 2),

@@ -34,5 +34,9 @@ def test_an_older_run_does_not_send_again_what_a_later_one_has_done(make_night: 
     with duckdb.connect(str(night.ledger / "ledger.duckdb"), read_only=True) as connection:
         entries = connection.execute("SELECT run_id, reason FROM entries WHERE event = 'held' AND reason <> 'empty_text'").fetchall()
     assert [(run_id[-10:], reason) for run_id, reason in entries] == [("2026-11-21", "superseded")]
+    assert "superseded" not in cli("held", "list", "--ledger", night.ledger).out
+    cli("results", "export", night.job, folder / "current.jsonl", "--out", night.out)
+    current = [json.loads(line) for line in (folder / "current.jsonl").read_text().splitlines()]
+    assert [(row["run_id"][-10:], row["status"]) for row in current if row["source"].endswith("moss.html")] == [("2026-11-22", "completed")]
     received = [path.read_bytes() for path in night.out.rglob("emulator/**/received/*.bin")]
     assert sum(body.count(b"Marsh ferns") for body in received) == 1

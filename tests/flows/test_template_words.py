@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from datetime import date
 from types import SimpleNamespace
@@ -40,6 +41,13 @@ def test_an_endpoint_past_its_day_says_nothing_of_the_words() -> None:
     """Nothing goes there, whatever the words; a job that also names its successor runs."""
     taken("Summarize the document in three sentences.", retires_on=date(2026, 1, 1), training_use=False)
     taken(PRIVATE, retires_on=date(2026, 1, 1), training_use=False)
+
+
+def test_plain_words_are_no_reason_where_clean_records_need_an_agreement(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An endpoint without it gets no record; that is for each record's own decision to say, and no fault of the template."""
+    strict = replace(RULES.policy, routes=tuple(replace(route, cloud_requires={"dpa": True}) for route in RULES.policy.routes))
+    monkeypatch.setattr(sys.modules[__name__], "RULES", replace(RULES, policy=strict))
+    taken("Summarize the document in three sentences.", training_use=False)
 
 
 def test_plain_words_may_go_anywhere() -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from datetime import date
 from decimal import Decimal
 
 import pytest
+from rich.console import Console
 
-from benchmarks.month.report import Month, live, rows
+from benchmarks.month.report import HEADING, WIDTH, Month, drawn, live, rows
 from benchmarks.month.world import make_world
 
 FIRST, NIGHTS, RECORDS = date(2026, 12, 10), 9, 300
@@ -49,6 +51,14 @@ def test_the_month_is_hard_enough_to_tell_strategies_apart(month: Month) -> None
     assert reasons["cheapest"]["cheapest_in_time"] > 0
     assert {"tier_small", "nearest_tier", "tier_large", "overflow"} <= reasons["tiered"].keys()
     assert reasons["tiered"]["tier_medium"] > 0
+
+
+def test_no_word_of_the_table_is_cut() -> None:
+    console = Console(width=WIDTH, file=io.StringIO(), record=True)
+    console.print(drawn(HEADING, [("cloud_first", "31 of 31", *["1,234,567"] * (len(HEADING) - 2))]))
+    text = console.export_text()
+    assert {word for name in HEADING for word in name.split()} <= set(text.split())
+    assert "…" not in text
 
 
 def test_one_seed_is_one_month(month: Month) -> None:

@@ -104,7 +104,8 @@ BEDROCK = replace(REGISTRY["bedrock-batch"], name="bedrock")
         (replace(OUTSIDE, base_url=""), "has no base_url"),
         (replace(OUTSIDE, base_url="http://api.openai.com/v1"), "without TLS"),
         (replace(OUTSIDE, secret=""), "has no secret"),
-        (replace(OUTSIDE, settings={"emulator": True}), "calls itself the emulator"),
+        (replace(OUTSIDE, provider="emulator"), "calls itself the emulator"),
+        (replace(OUTSIDE, settings={"emulator": True}), "has settings.emulator, but its provider is openai"),
         (replace(OUTSIDE, engine="extractive"), "works inside this machine"),
         (replace(OUTSIDE, review_by=date(2026, 11, 21)), "to be reviewed by 2026-11-21"),
         (replace(OUTSIDE, review_by=None), "has no review_by day"),
@@ -113,7 +114,7 @@ BEDROCK = replace(REGISTRY["bedrock-batch"], name="bedrock")
     ],
     ids=[
         "private address", "other host allowed", "looks like localhost", "no address", "proxy", "cloud called local", "sdk default address",
-        "no tls", "no key", "false emulator", "local engine in the cloud", "expired", "undated", "no role", "no bucket",
+        "no tls", "no key", "false emulator", "half an emulator", "local engine in the cloud", "expired", "undated", "no role", "no bucket",
     ],
 )  # fmt: skip
 def test_errors_of_an_endpoint(endpoint: Endpoint, expected: str) -> None:

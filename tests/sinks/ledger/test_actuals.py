@@ -7,7 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from sinks.ledger.actuals import Actual, actuals
+from sinks.ledger.actuals import Actual, Asked, actuals, asked
 from sinks.ledger.entry import Entry, Event
 from sinks.ledger.segments import Ledger
 
@@ -41,3 +41,8 @@ def test_what_a_night_came_to(tmp_path: Path) -> None:
         Actual(**lost, cost_usd=Decimal(0), ended_at=None),
         Actual(**there, cost_usd=Decimal("1.5"), ended_at=at),
     ]
+    again: dict[str, Any] = {"at": START, "run_id": RUN, "intent_id": "i-4"}
+    escalated = Entry(event=Event.RELEASED, record_id="r-2", reason="escalated", **again)
+    ledger.commit([outcome(Event.FAILED, "r-2", "i-4", "there", 7), escalated])
+    ledger.commit([Entry(event=Event.RELEASED, record_id="r-1", reason="retry", **again)])
+    assert asked(ledger, RUN) == Asked(records=3, escalated=1), "two of the three had two outcomes"

@@ -14,6 +14,7 @@ from sinks.ledger.entry import Event
 from sinks.ledger.facts import gate_facts
 from sinks.ledger.outcomes import current_results, explicit_rows
 from sinks.ledger.queries import class_counts, job_runs, open_intents, run_counts, run_state, unsettled_runs
+from sinks.ledger.reader import reading
 from sinks.ledger.segments import Ledger
 from tests.sinks.ledger.conftest import START, Teller
 
@@ -115,6 +116,26 @@ def test_what_earlier_runs_completed_is_found_by_record(story: Ledger) -> None:
     assert earlier.get("r-phi") is None
     assert completed_before(story, "night").get("r-clean") == ("doc-r-clean", "t1")
     assert len(completed_before(story, "another job")) == 0
+
+
+def test_what_an_older_run_collects_late_does_not_stand_for_a_document_that_has_changed(ledger: Ledger) -> None:
+    older, newer = Teller(ledger, FIRST, START), Teller(ledger, SECOND, START + timedelta(days=1))
+    for told, text in ((older, "doc-old"), (newer, "doc-new")):
+        told.start()
+        for record in ("r-late", "r-superseded"):
+            told.decide(record, ("CLEAN",), ("cloud",), hmac=text)
+            told.submit(record, "cloud", "emulator", f"i-{text}")
+    for told, record in ((newer, "r-late"), (newer, "r-superseded"), (older, "r-late")):
+        told.end(Event.COMPLETED, record, "cloud", "emulator", "i-1", result_file=f"{told.run_id}.parquet", result_row=0)
+    older.tell((Event.HELD, {"record_id": "r-superseded", "reason": "superseded"}))
+    earlier = completed_before(ledger, "night")
+    assert [earlier.get(record) for record in ("r-late", "r-superseded")] == [("doc-new", "t1")] * 2
+    assert [row["result_file"] for row in current_results(ledger, job="night").to_pylist()] == [f"{SECOND}.parquet"] * 2
+    with reading(ledger, ("intents", "record_states", "runs", "held")) as reader:
+        assert reader.table("SELECT record_id, still_held FROM held").to_pylist() == [{"record_id": "r-superseded", "still_held": False}]
+    older.decide("r-late", ("CLEAN",), ("cloud",), hmac="doc-newest")
+    older.end(Event.COMPLETED, "r-late", "cloud", "emulator", "i-2")
+    assert completed_before(ledger, "night").get("r-late") == ("doc-newest", "t1")
 
 
 def test_open_intents_are_those_that_owe_an_answer(story: Ledger, ledger: Ledger, night: Any) -> None:
