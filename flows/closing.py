@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import partial
 
@@ -16,6 +17,7 @@ from flows.fallback import CONTRADICTIONS, DEADLINE, LOCAL_DOWN
 from flows.night import Night
 from flows.report import ClosedEndpoint, NightReport
 from flows.runs import was_carried
+from flows.superseding import SUPERSEDED, left_behind
 from policies.budget import SPENT
 from sinks.clients.webhook import Alert, WebhookOptions, send_alert
 from sinks.errors import EndpointError, LedgerError
@@ -25,6 +27,7 @@ from sinks.ledger.entry import Entry, Event
 from sinks.ledger.outcomes import explicit_rows
 from sinks.ledger.queries import RunCounts, class_counts, open_intents, run_counts, run_state
 from sinks.ledger.sources import lookup
+from sinks.ledger.told import reasons_told
 from sinks.parquet import EXPLICIT_ROWS, ResultRow, Status, write_results
 
 LOGGER = logging.getLogger("waybill")
@@ -35,12 +38,12 @@ NOT_SENT = ("decided", "assigned", "cleared", "released", "rejected", "cancelled
 
 def close_night(night: Night) -> NightReport:
     """Write held and failed rows, send the alert, end the run when nothing of it is pending, and report."""
-    hold_vanished(night)
+    hold_unsent(night)
     reasons = write_explicit_rows(night)
     counts = run_counts(night.ledger, night.run_id)
     end_run(night, counts)
     unanchored = anchor_run_end(night.job) if not night.options.collect_only or not counts.pending else 0
-    raise_alert(night, counts, unanchored)
+    raise_alert(night, counts, unanchored, reasons)
     by_class = class_counts(night.ledger, night.run_id)
     compact_ledger(night)
     seconds = time.monotonic() - night.started
@@ -73,23 +76,34 @@ def close_night(night: Night) -> NightReport:
 def end_run(night: Night, counts: RunCounts) -> None:
     """State how this pass ended: `pending` while the cloud owes results, else `done` or `gate_refused`.
 
-    A collection ends only a run that a night has carried to its end: one that was killed halfway must be gone on with, not finished.
+    A collection ends only a run that a night has carried to its end, or that was left behind: another may still be gone on with.
     """
-    if night.options.collect_only and (counts.pending or not was_carried(night.ledger, night.run_id)):
+    if night.options.collect_only and (counts.pending or not _is_over(night)):
         return
     code = "pending" if counts.pending else "gate_refused" if night.refused else "done"
     night.ledger.commit([Entry(event=Event.RUN_ENDED, at=datetime.now(UTC), run_id=night.run_id, detail_code=code)])
 
 
-def hold_vanished(night: Night) -> None:
-    """Hold what an earlier start of this run began, and what is not in the source any more: one explicit row instead of none."""
-    if night.options.collect_only or night.options.limit or night.job.limit:
+def _is_over(night: Night) -> bool:
+    return was_carried(night.ledger, night.run_id) or night.run_id in left_behind(night.ledger, night.job.name)
+
+
+def hold_unsent(night: Night) -> None:
+    """Hold what no start of this run can send any more, so that it has one explicit row instead of none.
+
+    A night holds what an earlier start of it began and what is not in the source now; a collection, all that a run left behind had begun.
+    """
+    if night.options.collect_only:
+        if night.run_id not in left_behind(night.ledger, night.job.name):
+            return
+        reason = SUPERSEDED
+    elif night.options.limit or night.job.limit:
         return
+    else:
+        reason = ReadProblem.VANISHED
     gone = run_state(night.ledger, night.run_id).among(*NOT_SENT)
     now = datetime.now(UTC)
-    night.ledger.commit(
-        [Entry(event=Event.HELD, at=now, run_id=night.run_id, record_id=state.record_id, reason=ReadProblem.VANISHED) for state in gone]
-    )
+    night.ledger.commit([Entry(event=Event.HELD, at=now, run_id=night.run_id, record_id=state.record_id, reason=reason) for state in gone])
 
 
 def write_explicit_rows(night: Night) -> dict[Status, dict[str, int]]:
@@ -118,16 +132,21 @@ def write_explicit_rows(night: Night) -> dict[Status, dict[str, int]]:
         else:
             path.unlink(missing_ok=True)
     return {
-        status: dict(Counter(row["error_code"] for row in table if row["status"] == status).most_common())
+        status: dict(Counter(sorted(row["error_code"] for row in table if row["status"] == status)).most_common())
         for status in (Status.HELD, Status.FAILED)
     }
 
 
-def raise_alert(night: Night, counts: RunCounts, unanchored: int) -> None:
-    """Tell the job's webhook, in counts. A receiver that is down does not stop the night; the log says so."""
+def raise_alert(night: Night, counts: RunCounts, unanchored: int, reasons: Mapping[Status, Mapping[str, int]]) -> None:
+    """Tell the job's webhook, in counts: of held and failed rows once for each of their reasons in a night, of trouble in every start.
+
+    A receiver that is down does not stop the night; the log says so, and the next start tells it.
+    """
     if night.job.alerts.webhook is None:
         return
     untold = untold_shares(night)
+    why = {(status.value, code) for status, codes in reasons.items() for code in codes}
+    why -= reasons_told(night.ledger, night.job.name, run_id=night.run_id) if why else set()
     shares = Counter(one.share for one in untold)
     alert = Alert(
         run_id=night.run_id,
@@ -146,15 +165,15 @@ def raise_alert(night: Night, counts: RunCounts, unanchored: int) -> None:
         budget_100=shares[100],
     )
     # The night has told of what is held; a collection speaks when it ends the run, or when there is something to look after.
-    nothing_new = night.options.collect_only and counts.pending and not alert.news
-    if nothing_new or not alert.needed:
+    waits = night.options.collect_only and counts.pending
+    if not (alert.news or (not waits and (why or alert.unanchored))):
         return
     try:
         send_alert(alert, WebhookOptions(url=night.job.alerts.webhook))
     except EndpointError as error:
         LOGGER.warning("%s", error)
     else:
-        enter_told(night, untold)
+        enter_told(night, untold, sorted(why))
 
 
 def compact_ledger(night: Night) -> None:

@@ -21,6 +21,7 @@ from flows.night import NightOptions
 from flows.nightly import run_night
 from flows.progress import Progress
 from flows.report import NightReport
+from flows.superseding import left_behind
 from sinks.errors import AlreadyRunningError
 from sinks.ledger.files import head
 from sinks.ledger.queries import job_runs, open_intents
@@ -30,11 +31,15 @@ LOGGER = logging.getLogger("waybill")
 
 
 def collect_job(options: NightOptions, *, progress: Progress | None = None) -> list[NightReport]:
-    """Look at every run of the job with hand-overs out or records that wait; one report each, oldest first. Empty when there is none."""
+    """Look at every run of the job with hand-overs out or records that wait, or left behind; one report each, oldest first.
+
+    Empty when there is none.
+    """
     job = load_job(options.path, out=options.out_path)
     if not head(job.ledger.path):
         return []
     waiting = {intent.run_id for intent in open_intents(job.ledger.path)} | {waiting_run(job.ledger.path, job.name)}
+    waiting |= left_behind(job.ledger.path, job.name)
     waiting |= runs_with_foreign_jobs(job.ledger.path, datetime.now(UTC) - WATCH)
     return [
         run_night(replace(options, run_id=run.run_id, date=run.logical_date, collect_only=True), progress=progress)

@@ -1,4 +1,4 @@
-"""A document that changes while an older run waits for its provider is sent once, whichever run goes on."""
+"""A document that changes while an older run waits for its provider is sent once, whichever run goes on; a run left behind is ended."""
 
 from __future__ import annotations
 
@@ -7,8 +7,13 @@ from collections.abc import Callable
 from typing import Any
 
 import duckdb
+import pytest
 
+from flows.night import Night, NightOptions
+from flows.nightly import carry, run_night
+from flows.sources import Batch
 from policies.load import DEFAULT_REGISTRY
+from sinks.ledger.queries import job_runs, run_counts
 
 FAULTS = [{"at": "openai.lifecycle.in_progress", "fault": "expire", "rows": 0}]
 
@@ -40,3 +45,36 @@ def test_an_older_run_does_not_send_again_what_a_later_one_has_done(make_night: 
     assert [(row["run_id"][-10:], row["status"]) for row in current if row["source"].endswith("moss.html")] == [("2026-11-22", "completed")]
     received = [path.read_bytes() for path in night.out.rglob("emulator/**/received/*.bin")]
     assert sum(body.count(b"Marsh ferns") for body in received) == 1
+
+
+class KilledError(Exception):
+    """Stands for the end of the process: nothing catches it."""
+
+
+def test_a_collection_ends_a_night_that_nobody_went_on_with(make_night: Callable[..., Any], cli: Callable[..., Any]) -> None:
+    night = make_night()
+    folder = night.job.parent
+
+    def carry_and_die(opened: Night, batch: Batch) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("flows.nightly.freeze_records", die)
+            carry(opened, batch)
+
+    def die(*_: object) -> None:
+        raise KilledError
+
+    with pytest.raises(KilledError):
+        run_night(NightOptions(job=str(night.job), out=str(night.out), date="2026-11-21"), each=carry_and_die)
+    begun = job_runs(night.ledger)[0]
+    unsent = run_counts(night.ledger, begun.run_id).pending
+    assert unsent == 2, "a batch"
+    assert cli("collect", night.job, "--out", night.out, "--json").out == "", "it may still be gone on with"
+    next(folder.rglob("bank/letter.txt")).unlink()
+    cli("run", night.job, "--out", night.out, "--date", "2026-11-22")
+
+    (ended,) = map(json.loads, cli("collect", night.job, "--out", night.out, "--json").out.splitlines())
+    assert (ended["run_id"], ended["pending"], ended["held_for"]["superseded"]) == (begun.run_id, 0, unsent)
+    assert [run.finished for run in job_runs(night.ledger)] == [True, True]
+    assert cli("collect", night.job, "--out", night.out, "--json").out == ""
+    listed = cli("held", "list", "--ledger", night.ledger).out
+    assert listed.count("superseded") == 1, "the one that was not in the source any more"
