@@ -405,7 +405,10 @@ def _read_rows(file: File, reader: pq.ParquetFile, data: mmap.mmap) -> None:
                 done, used = done + len(part), used + len(part)
                 segment += done == file.notes[segment].size
         for index, chunk in enumerate(chunks):
-            chunk.check(reader.metadata.row_group(group).column(index))
+            column = reader.metadata.row_group(group).column(index)
+            if column.physical_type != reader.metadata.schema.column(index).physical_type:  # asking it for bounds would end the process
+                raise BrokenError("states a column of another type than its schema")
+            chunk.check(column)
     if segment < len(file.notes):
         raise BrokenError("holds fewer entries than were signed", done + 1)
     _check_layout(reader.metadata, data)

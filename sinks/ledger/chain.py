@@ -222,7 +222,7 @@ def _read(expected: int, path: Path, digest: str) -> _File:
         return _File(path=path, seal=Seal.parse(metadata.metadata or {}), rows=metadata.num_rows, digest=digest)
     except SealError as error:
         raise FaultError(expected, f"{path.name}: {error}") from None
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeError) as error:
         raise _unreadable(error, expected, path) from None
 
 

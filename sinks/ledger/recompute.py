@@ -23,7 +23,7 @@ from sinks.ledger.schema import SCHEMA_VERSION, schema_of
 from sinks.ledger.stated import Bounds, MisleadingError, check_columns, check_form
 from sinks.ledger.tree import Frontier
 
-BATCH_ROWS = 65_536
+BATCH_ROWS = 16_384
 PROCESSES = 2
 _WORTH_A_PROCESS = 200_000
 """Starting processes costs a second or so."""
@@ -120,7 +120,7 @@ def _leaves(path: Path, first: int, version: int) -> Iterator[tuple[list[bytes],
                     bounds.add(batch)
                     yield leaf_hashes(pa.Table.from_batches([batch])), _handovers(batch.column("event"), first)
                     first += batch.num_rows
-                _compare(path, bounds, file.metadata.row_group(group), begun)
+                _compare(path, bounds, file.metadata.row_group(group), file.schema, begun)
             check_columns(path, file.metadata)
     except MisleadingError as error:
         raise FaultError(start, f"{path.name}: {error}") from None
@@ -134,9 +134,9 @@ def _leaves(path: Path, first: int, version: int) -> Iterator[tuple[list[bytes],
         raise FaultError(first, f"{path.name}: cannot be read to its end") from None
 
 
-def _compare(path: Path, bounds: Bounds, group: pq.RowGroupMetaData, first: int) -> None:
+def _compare(path: Path, bounds: Bounds, group: pq.RowGroupMetaData, schema: pq.ParquetSchema, first: int) -> None:
     try:
-        bounds.compare(group)
+        bounds.compare(group, schema)
     except MisleadingError as error:
         raise FaultError(first, f"{path.name}: {error}") from None
 

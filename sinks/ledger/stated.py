@@ -65,10 +65,15 @@ class Bounds:
         for seen, (values, empty) in zip(self._columns, stored, strict=True):
             seen.widen(values, empty)
 
-    def compare(self, group: pq.RowGroupMetaData) -> None:
-        """Raises MisleadingError. Only after the rows were read: metadata that reading would refuse ends the process here."""
+    def compare(self, group: pq.RowGroupMetaData, schema: pq.ParquetSchema) -> None:
+        """Raises MisleadingError. Only after the rows were read: metadata that reading would refuse ends the process here.
+
+        So does a type that is not the schema's, of a column without pages that reading would look at.
+        """
         for index, seen in enumerate(self._columns):
             column = group.column(index)
+            if column.physical_type != schema.column(index).physical_type:
+                raise MisleadingError("states a column of another type than its schema")
             stated = column.statistics if column.is_stats_set else None
             if column.num_values != seen.slots:
                 raise MisleadingError("states a number of values that is not that of its rows")
