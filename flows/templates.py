@@ -17,9 +17,9 @@ FOLDER = "templates"
 
 
 def keep_template(ledger: Path, prompt: Prompt) -> None:
-    """Make the template durable under its hash."""
+    """Make the template durable under its hash; anew where what lies there is not it."""
     path = _path(ledger, prompt.hash)
-    if not path.exists():
+    if not path.exists() or path.read_bytes() != prompt.canonical:
         path.parent.mkdir(mode=durable.PRIVATE_FOLDER, parents=True, exist_ok=True)
         durable.replace(path, prompt.canonical, mode=durable.PRIVATE_FILE)
 

@@ -68,6 +68,8 @@ def test_a_template_that_is_not_the_one_is_refused(tmp_path: Path, content: byte
     path.unlink() if content is None else path.write_bytes(content)
     with pytest.raises(JobError, match="expected the template that the run began with"):
         kept_template(tmp_path, PROMPT.hash)
+    keep_template(tmp_path, PROMPT)
+    assert kept_template(tmp_path, PROMPT.hash) == PROMPT, "given again, as the error says"
 
 
 def test_another_task_is_another_run_and_nothing_is_taken_for_done(make_night: Callable[..., Any]) -> None:
