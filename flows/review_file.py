@@ -6,8 +6,6 @@ and reviewers are; the names of sources, if they are in it, are not looked at.
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,11 +14,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from flows.errors import ReviewError
+from flows.review_csv import csv_lines
 
 COLUMNS = ("item", "record_id", "verdict", "sample")
 REVIEWER = "reviewer"
 MOST_BYTES = 256 * 1024 * 1024
-DELIMITERS = ",;\t"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,23 +59,14 @@ def _parquet(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
 
 
 def _csv(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise ReviewError(f"{path}: expected CSV in UTF-8, found another encoding; save it as `CSV UTF-8`") from None
-    head = text.split("\n", 1)[0]
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=max(DELIMITERS, key=head.count), strict=True)
     names: list[str] = []
-    try:
-        for cells in reader:
-            if not names:
-                names = [cell.strip() for cell in cells]
-                _require(path, names)
-                continue
-            row = dict(zip(names, cells, strict=False))
-            yield reader.line_num, {name: row.get(name, "").strip() for name in (*COLUMNS, REVIEWER)}
-    except csv.Error:
-        raise ReviewError(f"{path}:{reader.line_num}: expected a line of CSV, found a quote that does not end") from None
+    for number, cells in csv_lines(path, ReviewError):
+        if not names:
+            names = [cell.strip() for cell in cells]
+            _require(path, names)
+            continue
+        row = dict(zip(names, cells, strict=False))
+        yield number, {name: row.get(name, "").strip() for name in (*COLUMNS, REVIEWER)}
     if not names:
         _require(path, names)
 

@@ -6,15 +6,13 @@ meant. Every line needs a verdict: a sample that is filled in half is no random 
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from flows.errors import RouterError
-from flows.review_file import DELIMITERS
+from flows.review_csv import csv_lines
 from flows.router_outcomes import MOST_BYTES, json_lines
 
 RIGHT, WRONG, IN_DOUBT = "right", "wrong", "unsure"
@@ -97,27 +95,21 @@ def _written(value: object) -> str:
 
 
 def _csv(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
+    names: list[str] = []
+    for number, cells in _cells(path):
+        if not names:
+            names = [cell.strip() for cell in cells]
+            if "verdict" not in names or len(set(names)) != len(names):
+                raise RouterError(f"{path}: expected a heading with verdict and confidence or record_id, each once; found another")
+        elif any(cell.strip() for cell in cells):
+            filled = {name: cell.strip().removeprefix("'") for name, cell in zip(names, cells, strict=False)}
+            yield number, dict.fromkeys(names, "") | filled
+
+
+def _cells(path: Path) -> Iterator[tuple[int, list[str]]]:
     try:
         if path.stat().st_size > MOST_BYTES:
             raise RouterError(f"{path}: expected at most {MOST_BYTES} bytes, found more")
-        text = path.read_bytes().decode("utf-8-sig")
+        yield from csv_lines(path, RouterError)
     except OSError as error:
         raise RouterError(f"{path}: expected a readable file: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise RouterError(f"{path}: expected CSV in UTF-8, found another encoding; save it as `CSV UTF-8`") from None
-    head = text.split("\n", 1)[0]
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=max(DELIMITERS, key=head.count), strict=True)
-    names: list[str] = []
-    try:
-        for cells in reader:
-            if not names:
-                names = [cell.strip() for cell in cells]
-                if "verdict" not in names or len(set(names)) != len(names):
-                    raise RouterError(f"{path}: expected a heading with verdict and confidence or record_id, each once; found another")
-            elif any(cell.strip() for cell in cells):
-                yield (
-                    reader.line_num,
-                    dict.fromkeys(names, "") | {name: cell.strip().removeprefix("'") for name, cell in zip(names, cells, strict=False)},
-                )
-    except csv.Error:
-        raise RouterError(f"{path}:{reader.line_num}: expected a line of CSV, found a quote that does not end") from None

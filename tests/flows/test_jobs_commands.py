@@ -111,6 +111,14 @@ def _rows(name: str) -> bytes:
     return json.dumps({"custom_id": name, "method": "POST", "url": URL, "body": body}).encode() + b"\n"
 
 
+def send_as_others(lane: Any) -> str:
+    """A message batch of somebody else's, as large as ours; returns its id."""
+    params = {"model": "extractive-emulator", "max_tokens": 9, "messages": [{"role": "user", "content": "A ferry."}]}
+    rows = b"".join(json.dumps({"custom_id": f"theirs-{row}", "params": params}).encode() + b"\n" for row in range(CLOUD_ROWS))
+    batch_id: str = lane._client.create(rows)
+    return batch_id
+
+
 def engines(*names: str) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("away", names, indirect=True)
 
@@ -129,8 +137,9 @@ def test_a_job_is_listed_cancelled_and_collected_and_the_account_agrees(away: Aw
     (asked,) = away.events("cancel_asked")
     told = {"state": "hold", "actor": "ops", "reason": "wrong_template", "provider_job_id": found["provider_job_id"]}
     assert {name: asked[name] for name in told} == told
-    (line,) = away.jobs() or [None]
-    assert line is None or "cancel asked by ops" in line["note"]
+    lines = away.jobs()
+    assert len(lines) <= 1
+    assert all("cancel asked by ops" in line["note"] for line in lines)
     away.emulator.advance(7200)
     collected = away.run("--wait", command="collect")
     assert (collected["pending"], collected["results"] + collected["held"]) == (0, OUT_OF_ALL["documents"])
@@ -241,10 +250,8 @@ def test_a_job_of_others_of_the_same_size_is_refused_or_found_out(away: Away) ->
     away.plan({"at": "anthropic.batches.create", "fault": "drop_after"})
     away.run("--no-wait")
     (found,) = away.jobs()
-    params = {"model": "extractive-emulator", "max_tokens": 9, "messages": [{"role": "user", "content": "A ferry."}]}
-    rows = b"".join(json.dumps({"custom_id": f"theirs-{row}", "params": params}).encode() + b"\n" for row in range(CLOUD_ROWS))
     with away.provider() as lane:
-        theirs = lane._client.create(rows)
+        theirs = send_as_others(lane)
     assert "cannot show whose job it is" in away.decide("resolve", found["intent_id"], "--as", f"submitted:{theirs}").err
     away.emulator.advance(7200)
     held = away.run("--wait", command="collect")
@@ -262,10 +269,8 @@ def test_a_job_that_shows_itself_as_that_of_others_is_not_adopted(away: Away) ->
     away.plan({"at": "anthropic.batches.create", "fault": "drop_before"})
     away.run("--no-wait")
     (found,) = away.jobs()
-    params = {"model": "extractive-emulator", "max_tokens": 9, "messages": [{"role": "user", "content": "A ferry."}]}
-    rows = b"".join(json.dumps({"custom_id": f"theirs-{row}", "params": params}).encode() + b"\n" for row in range(CLOUD_ROWS))
     with away.provider() as lane:
-        theirs = lane._client.create(rows)
+        theirs = send_as_others(lane)
         away.emulator.advance(7200)
         while not lane.look(theirs).ended:
             time.sleep(0.05)

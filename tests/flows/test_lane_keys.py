@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import replace
-from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -18,35 +17,13 @@ from flows.strategy_checks import escalate_below, routed_by
 from policies.load import DEFAULT_REGISTRY
 from policies.model import Endpoint
 from policies.registry import load_registry
-from policies.strategies.calibration import Calibration
-from policies.strategies.router import Measure, Router, Training
+from tests.policies import routing_files
 
 MINIMAL = "name: n\nsource: {path: inbox}\ntask: {kind: summarize}\noutput: out/results\nledger: out/ledger\n"
 REGISTRY = load_registry(DEFAULT_REGISTRY)
 SERVER = REGISTRY["local-server"]
-DIGEST = "ab" * 32
-CALIBRATION = Calibration(
-    threshold=0.8,
-    target=0.9,
-    confidence=0.95,
-    reviewed=100,
-    accepted=50,
-    wrong=0,
-    right_at_least=0.94,
-    endpoint="local-server",
-    digest=DIGEST,
-    made_on=date(2026, 11, 1),
-)
-ROUTER = Router(
-    features=("words",),
-    weights=(1.0,),
-    means=(0.0,),
-    scales=(1.0,),
-    intercept=0.0,
-    trained=Training(rows=9, subjects=3, source="outcomes", digest=DIGEST, made_on=date(2026, 11, 1)),
-    metrics={name: Measure(0.1, -0.1, 0.2) for name in ("apgr", "cpt50", "cpt80", "over_random", "over_length", "over_single")},
-    usable=False,
-)
+CALIBRATION = replace(routing_files.CALIBRATION, threshold=0.8, endpoint="local-server")
+ROUTER = replace(routing_files.ROUTER, usable=False)
 
 
 def load(folder: Path, lanes: str, **files: str) -> Job:

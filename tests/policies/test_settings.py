@@ -67,7 +67,7 @@ def test_the_offline_engine_knows_the_same() -> None:
         ("extractive", "worker: 2", "did you mean workers?"),
         ("openai_compatible", "max_model_length: 8192", "did you mean max_model_len?"),
         ("extractive", "kms_key: x", "extractive has no such setting (it is one of bedrock_batch); expected one of enqueued_tokens"),
-        ("openai_batch", "colour: red", "openai_batch has no such setting; expected one of allow_host, batch_url"),
+        ("openai_batch", "colour: red", "openai_batch has no such setting; expected one of allow_host, api_version, batch_url"),
         ("vllm_offline", "enable_log_requests: true", "what the engine logs is not for a registry to say"),
     ],
     ids=lambda value: value.partition(":")[0],

@@ -1,8 +1,9 @@
+"""Compaction: segments become one file, whoever reads sees every entry once, and what was copied goes only when nobody can need it."""
+
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
@@ -11,72 +12,19 @@ import duckdb
 import pyarrow.parquet as pq
 import pytest
 
-from docs import verify_ledger as independent
 from flows.cli import main
 from flows.closing import compact_ledger
-from sinks.errors import LedgerError, LedgerUnavailableError
 from sinks.ledger import compaction, files, views
 from sinks.ledger.compaction import GRACE, Compacted, compact
-from sinks.ledger.entry import Entry, Event
 from sinks.ledger.facts import gate_facts
 from sinks.ledger.index import of_runs
 from sinks.ledger.lock import one_runner
 from sinks.ledger.lookup import last_words
-from sinks.ledger.queries import run_counts, run_state
 from sinks.ledger.segments import Ledger
-from sinks.ledger.verify import verify
-from tests.sinks.ledger.ledger_attacker import Segment
 
 if TYPE_CHECKING:
     from flows.night import Night
-
-START = datetime(2100, 10, 30, 22, tzinfo=UTC)  # after the month of the first entry, whose time is that of the clock
-HOUR = timedelta(hours=1)
-LEAST = 4
-SEEN = "SELECT count(*), count(DISTINCT seq), max(seq) FROM entries"
-
-
-def tell(ledger: Ledger, night: int, commits: int = LEAST + 1) -> None:
-    at = START + night * 24 * HOUR
-    for number in range(commits):
-        records = [f"r-{night}-{number}-{row}" for row in range(3)]
-        ledger.commit([Entry(event=Event.HELD, at=at, run_id=f"n-{night}", record_id=record, reason="budget") for record in records])
-
-
-def after(hours: float) -> Callable[[], datetime]:
-    return lambda: START + hours * HOUR
-
-
-def names(ledger: Ledger) -> list[str]:
-    return [one.path.name for one in files.archived(ledger.path)]
-
-
-def loose(ledger: Ledger) -> list[int]:
-    return [number for number, _ in files.numbered(ledger.path / files.SEGMENTS)]
-
-
-def rows_in(ledger: Ledger) -> int:
-    return int(files.footer(files.numbered(ledger.path / files.SEGMENTS)[-1][1])[files.LAST_SEQ_KEY])
-
-
-@contextmanager
-def opened(ledger: Ledger) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A connection that stays on the views as they are now, although `ledger.duckdb` is replaced."""
-    with duckdb.connect() as connection:
-        connection.execute(f"ATTACH '{ledger.path / views.DATABASE}' AS log (READ_ONLY)")
-        connection.execute("USE log")
-        yield connection
-
-
-def assert_whole(ledger: Ledger) -> None:
-    """Fresh views, the program and both verifiers see every entry once."""
-    with opened(ledger) as auditor:
-        assert auditor.sql(SEEN).fetchall() == [(rows_in(ledger),) * 3]
-        assert auditor.sql("SELECT count(*), max(segment) FROM checkpoints").fetchall() == [(ledger.head(),) * 2]
-    assert len(gate_facts(ledger, "n-0", [f"r-0-{number}-1" for number in range(LEAST + 1)]).records) == LEAST + 1
-    assert run_counts(ledger, "n-0").held == len(run_state(ledger.path, "n-0")) == 3 * (LEAST + 1)
-    assert verify(ledger.path, deep=True).fault is None
-    assert independent.verify(ledger.path, None, [])[0] == 0
+from tests.sinks.ledger.compacted_ledger import HOUR, LEAST, SEEN, after, assert_whole, loose, names, opened, rows_in, tell
 
 
 def test_few_segments_are_left_alone(ledger: Ledger) -> None:
@@ -250,49 +198,6 @@ def test_of_two_processes_the_second_leaves(ledger: Ledger) -> None:
     assert names(ledger) == []
 
 
-def changed(path: Path) -> None:
-    """Somebody edits a row, and leaves the footer as it was."""
-    segment = Segment.read(path)
-    column = segment.rows.schema.get_field_index("reason")
-    reasons = ["nothing", *segment.rows["reason"].to_pylist()[1:]]
-    Segment(segment.rows.set_column(column, segment.rows.schema.field(column), [reasons]), segment.footer).write(path)
-
-
-def half(path: Path) -> None:
-    data = path.read_bytes()
-    path.unlink()
-    path.write_bytes(data[: len(data) // 2])
-
-
-@pytest.mark.parametrize("damage", [changed, half, Path.unlink])
-@pytest.mark.parametrize("number", [2, 5])
-def test_what_was_not_signed_is_not_compacted(ledger: Ledger, number: int, damage: Callable[[Path], Any]) -> None:
-    tell(ledger, 0)
-    damage(files.numbered_path(ledger.path / files.SEGMENTS, number))
-    with pytest.raises(LedgerError, match="verify"):
-        compact(ledger, clock=after(1), least=LEAST)
-    assert names(ledger) == []
-    assert not list((ledger.path / files.ARCHIVE).glob("*"))
-
-
-def test_the_segments_stay_where_the_archive_file_is_not_what_was_stated(ledger: Ledger) -> None:
-    tell(ledger, 0)
-    compact(ledger, clock=after(1), least=LEAST)
-    changed(files.archived(ledger.path)[0].path)
-    with pytest.raises(LedgerUnavailableError, match="the segments in it are kept"):
-        compact(ledger, clock=after(99), least=LEAST)
-    assert loose(ledger) == list(range(1, 8))
-
-
-def test_segments_under_an_archive_file_that_nobody_stated_stay(ledger: Ledger) -> None:
-    tell(ledger, 0)
-    compact(ledger, clock=after(1), least=LEAST)
-    path = files.archived(ledger.path)[0].path
-    path.rename(path.with_name(f"2099-01.{path.name[8:]}"))
-    assert compact(ledger, clock=after(99), least=LEAST) == Compacted()
-    assert loose(ledger) == list(range(1, 8))
-
-
 def test_rows_are_copied_in_row_groups_of_one_size(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compaction, "ROW_GROUP_ROWS", 4)
     tell(ledger, 0)
@@ -300,58 +205,6 @@ def test_rows_are_copied_in_row_groups_of_one_size(ledger: Ledger, monkeypatch: 
     metadata = pq.read_metadata(files.archived(ledger.path)[0].path)
     assert [metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)] == [4, 4, 4, 1]
     assert_whole(ledger)
-
-
-@pytest.mark.parametrize(
-    ("names", "expected"),
-    [
-        pytest.param([], [], id="none"),
-        pytest.param(["m.1-3", "m.4-9"], ["1-3", "4-9"], id="one after the other"),
-        pytest.param(["m.1-3", "m.4-9", "m.1-9", "m.10-12"], ["1-9", "10-12"], id="merged"),
-        pytest.param(["m.4-9"], [], id="the first is missing"),
-        pytest.param(["m.1-3", "m.5-9"], ["1-3"], id="a gap"),
-        pytest.param(["m.1-5", "m.4-9"], ["1-5"], id="crossing"),
-        pytest.param(["m.1-0", "m.1-2"], ["1-2"], id="no range"),
-    ],
-)
-def test_the_log_is_the_widest_file_each_time(names: list[str], expected: list[str]) -> None:
-    every = []
-    for name in names:
-        first, last = map(int, name.partition(".")[2].split("-"))
-        found = files.Archived(first=first, last=last, month="2026-11", path=Path(name))
-        every.append(found)
-    assert [f"{one.first}-{one.last}" for one in files.in_force(every)] == expected
-
-
-@pytest.mark.parametrize(
-    "name", ["2026-11.parquet", "2026-11.1-5.parquet", "2026-11.00000001-000000005.parquet", "x2026-11.00000001-00000005.parquet"]
-)
-def test_other_names_are_no_archive_files(name: str) -> None:
-    assert files.Archived.parse(Path(name)) is None
-
-
-def test_a_segment_that_is_missing_is_an_error_for_every_reader(ledger: Ledger) -> None:
-    tell(ledger, 0)
-    files.numbered_path(ledger.path / files.SEGMENTS, 3).unlink()
-    with pytest.raises(LedgerUnavailableError, match="segment 3 is missing"):
-        run_counts(ledger, "n-0")
-
-
-def test_an_archive_without_a_segment_is_no_empty_ledger(ledger: Ledger) -> None:
-    tell(ledger, 0)
-    compact(ledger, clock=after(1), least=LEAST)
-    for _, path in files.numbered(ledger.path / files.SEGMENTS):
-        path.unlink()
-    with pytest.raises(LedgerUnavailableError, match="the newest segment is gone"):
-        Ledger.open(ledger.path)
-
-
-@pytest.mark.parametrize("number", [5, 6], ids=["the one before", "the newest"])
-def test_a_writer_does_not_go_on_after_rows_that_were_not_signed(ledger: Ledger, number: int) -> None:
-    tell(ledger, 0)
-    changed(files.numbered_path(ledger.path / files.SEGMENTS, number))
-    with pytest.raises(LedgerUnavailableError, match="restore the ledger from a copy"):
-        Ledger.open(ledger.path)
 
 
 def run(*arguments: str) -> object:

@@ -185,6 +185,7 @@ def test_an_anchor_shows_a_tail_that_was_cut_off(copy: Path, tmp_path: Path) -> 
     anchor = anchored(copy, tmp_path / "anchor")
     verdict = verify(copy, anchors=[anchor])
     assert (verdict.fault, verdict.compared) == (None, len(list(anchor.glob("*.note"))))
+    assert verdict.covered == max(int(note.stem) for note in anchor.glob("*.note"))
     segment(copy, 5).unlink()
     (copy / "checkpoint").unlink()
     assert verify(copy).fault is None

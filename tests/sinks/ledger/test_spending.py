@@ -18,7 +18,8 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initial
 from policies.budget import Budget, Committed, Limits, Spent, refusal
 from sinks.ledger.entry import Entry, Event
 from sinks.ledger.segments import Ledger
-from sinks.ledger.spending import TOLD, Told, alerts_told, committed, run_costs
+from sinks.ledger.spending import TOLD, Stop, Told, alerts_told, committed, run_costs, stops
+from sinks.ledger.told import reasons_told
 
 AT = datetime(2026, 11, 22, 23, 0, tzinfo=UTC)
 MONTH = datetime(2026, 11, 1, tzinfo=UTC)
@@ -281,3 +282,41 @@ def test_who_was_told_of_what_is_known_by_limit_and_period(ledger: Ledger) -> No
         Told(endpoint="", period="month", share=80),
         Told(endpoint="far", period="month", share=100),
     }
+
+
+def test_a_stop_is_of_its_date_until_somebody_releases_what_was_held_for_money(ledger: Ledger) -> None:
+    begin(ledger, "n")
+    begin(ledger, "n.r2")
+    begin(ledger, "o", date="2026-11-21")
+    begin(ledger, "x", job="other")
+    codes = ("budget_night", "budget_stopped")
+
+    def found(run: str) -> frozenset[Stop]:
+        return stops(ledger, "night", run_id=run, held_as=codes)
+
+    say(ledger, "x", (Event.STOPPED, {"state": "night", "reason": "budget_night"}))
+    assert found("n") == frozenset()
+    say(ledger, "n", (Event.STOPPED, {"state": "month", "reason": "budget_endpoint_month", "endpoint": "far"}))
+    for before, reason in (("waiting_cloud_unreachable", "retry"), ("budget_night", "budget_freed")):
+        say(ledger, "n", (Event.RELEASED, {"record_id": "r", "reason": reason, "before": before}))
+    assert found("n") == found("n.r2") == {Stop(endpoint="far", period="month")}
+    assert found("o") == frozenset()
+    say(ledger, "n", (Event.RELEASED, {"record_id": "r", "reason": "retry", "before": "budget_stopped"}))
+    assert found("n") == found("n.r2") == frozenset()
+    say(ledger, "n.r2", (Event.STOPPED, {"state": "night", "reason": "budget_night"}))
+    assert found("n") == {Stop(endpoint="", period="night")}
+
+
+def test_why_records_were_held_is_told_of_once_a_date(ledger: Ledger) -> None:
+    begin(ledger, "n")
+    begin(ledger, "o", date="2026-11-21")
+    say(
+        ledger,
+        "n",
+        (Event.ALERTED, {"state": "held", "reason": "budget_night"}),
+        (Event.ALERTED, {"state": "night", "reason": f"{TOLD}50"}),
+    )
+    say(ledger, "o", (Event.ALERTED, {"state": "failed", "reason": "max_tokens"}))
+    assert reasons_told(ledger, "night", run_id="n") == {("held", "budget_night")}
+    assert reasons_told(ledger, "night", run_id="o") == {("failed", "max_tokens")}
+    assert alerts_told(ledger, "night", run_id="n", month=MONTH) == {Told(endpoint="", period="night", share=50)}
