@@ -11,18 +11,21 @@ Invariants kept here:
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from datetime import datetime
 from typing import IO, Any
+from urllib.parse import quote
 
-from sinks.clients.calls import BATCH, DOWNLOAD_CHUNK, Calls, id_and_state, identity_of, items_of
+from sinks.clients.calls import BATCH, DOWNLOAD_CHUNK, Calls, count_of, id_and_state, identity_of, items_of, more_of, quiet
 from sinks.clients.connection import NO_KEY, OpenAIOptions, http_client
 from sinks.clients.provider_clock import ProviderClock
 
 PAGE_SIZE = 1000
 API_VERSION = "2026-10-21"
 """The version that the SDK speaks. It refuses every sampling parameter; an endpoint may name an earlier one."""
+
+KEY = "x-api-key"
+"""Where the API's reference, and older servers, expect the key; the SDK of today sends it as `authorization`."""
 
 # The API answers a create when it has read all of it, which for the largest takes longer than any other answer.
 CREATE_S = 600.0
@@ -34,7 +37,7 @@ _STREAMED = {"x-stainless-raw-response": "stream", "accept": "application/x-json
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MessageBatch:
-    """A provider's batch, in the few words that matter here. state is the provider's own.
+    """A provider's batch, in the few words that matter here. state is the provider's own, in small letters.
 
     created_at: seconds since the epoch, 0 where none can be read. total: None where the counts cannot be read; the others are 0 until it
     has ended. archived: its results are no longer there.
@@ -56,8 +59,7 @@ class AnthropicBatches:
         import anthropic  # noqa: PLC0415 - half a second of imports that `waybill --help` must not pay
         import httpx2  # noqa: PLC0415
 
-        for name in ("anthropic", "httpx2", "httpcore2"):  # ANTHROPIC_LOG=debug must not make these talkative (invariant 5)
-            logging.getLogger(name).setLevel(logging.WARNING)
+        quiet("anthropic", "httpx2", "httpcore2")  # whatever ANTHROPIC_LOG says
         self.name = options.name
         self.clock = ProviderClock()
         self._sdk = anthropic
@@ -67,7 +69,7 @@ class AnthropicBatches:
         self._client = anthropic.Anthropic(
             api_key=options.api_key or NO_KEY,  # without one the SDK would look in the environment and in the home folder
             base_url=options.base_url,
-            http_client=http_client(options, headers={"anthropic-version": version}, clock=self.clock),
+            http_client=http_client(options, headers={"anthropic-version": version, KEY: options.api_key or NO_KEY}, clock=self.clock),
             max_retries=0,
             timeout=options.timeout_s,
             open_telemetry=False,
@@ -97,11 +99,11 @@ class AnthropicBatches:
         """Ask the provider to stop a batch; what it has begun with may still be finished."""
         self._calls.ask("cancel", lambda: self._client.messages.batches.cancel(job_id))
 
-    def batch_page(self, after: str | None) -> tuple[list[MessageBatch], bool]:
-        """One page of the workspace's batches, newest first, and whether there are more."""
+    def batch_page(self, after: str | None) -> tuple[list[MessageBatch], bool | None]:
+        """One page of the workspace's batches, newest first, and whether there are more; None where the server does not say."""
         extra: dict[str, Any] = {"after_id": after} if after else {}
         page = self._calls.ask("batches", lambda: self._client.messages.batches.list(limit=PAGE_SIZE, **extra))
-        return [_message_batch(item, self.name) for item in items_of(page, self.name)], bool(getattr(page, "has_more", False))
+        return [_message_batch(item, self.name) for item in items_of(page, self.name)], more_of(page)
 
     def download(self, job_id: str, target: IO[bytes], *, most: int | None = None) -> int:
         """Stream the results of an ended batch into `target`; returns the length. most: stop after about so many bytes.
@@ -112,7 +114,7 @@ class AnthropicBatches:
 
         def stream() -> int:
             length = 0
-            response = self._client.get(f"{_PATH}/{job_id}/results", cast_to=self._raw, options={"headers": _STREAMED})
+            response = self._client.get(f"{_PATH}/{quote(job_id, safe='')}/results", cast_to=self._raw, options={"headers": _STREAMED})
             try:
                 for chunk in response.iter_bytes(DOWNLOAD_CHUNK):
                     length += target.write(chunk)
@@ -134,22 +136,18 @@ def _message_batch(batch: Any, name: str) -> MessageBatch:
     identity, state = id_and_state(batch, getattr(batch, "processing_status", None), name)
     counts = getattr(batch, "request_counts", None)
     kinds = ("processing", "succeeded", "errored", "canceled", "expired")
-    numbers = {kind: _number(getattr(counts, kind, None)) for kind in kinds}
+    numbers = {kind: count_of(getattr(counts, kind, None)) for kind in kinds}
     known = {kind: number for kind, number in numbers.items() if number is not None}
     whole = len(known) == len(kinds) and sum(known.values()) > 0
     return MessageBatch(
         job_id=identity,
-        state=state,
+        state=state.lower(),
         created_at=_seconds(getattr(batch, "created_at", None)),
         total=sum(known.values()) if whole else None,
         succeeded=numbers["succeeded"],
         unsuccessful=sum(known[kind] for kind in ("errored", "canceled", "expired")) if whole else None,
-        archived=getattr(batch, "archived_at", None) is not None,
+        archived=bool(getattr(batch, "archived_at", None)),
     )
-
-
-def _number(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**40 else None
 
 
 def _seconds(value: object) -> int:

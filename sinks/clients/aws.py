@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from policies.model import EMULATOR, Endpoint
-from sinks.clients.calls import retry_after_s
+from sinks.clients.calls import quiet, retry_after_s
 from sinks.errors import AmbiguousError, EndpointError, RejectedError
 
 if TYPE_CHECKING:  # half a second of imports that `waybill --help` must not pay
@@ -215,16 +215,13 @@ def reason_of(error: Any) -> str:
 
 def _session() -> Session:
     """A botocore session in which every setting has its default and nothing can be looked up anywhere."""
-    import logging  # noqa: PLC0415
-
     from botocore.configprovider import BOTOCORE_DEFAUT_SESSION_VARIABLES, ConfigValueStore, ConstantProvider  # noqa: PLC0415
     from botocore.credentials import CredentialResolver  # noqa: PLC0415
     from botocore.loaders import Loader  # noqa: PLC0415
     from botocore.session import Session  # noqa: PLC0415
     from botocore.tokens import TokenProviderChain  # noqa: PLC0415
 
-    for name in ("botocore", "urllib3"):  # they print whole requests at DEBUG (invariant 5)
-        logging.getLogger(name).setLevel(logging.WARNING)
+    quiet("botocore", "urllib3")
     session = Session()
     defaults = {name: variable[2] for name, variable in BOTOCORE_DEFAUT_SESSION_VARIABLES.items()}
     defaults |= {"config_file": os.devnull, "credentials_file": os.devnull, "ignore_configured_endpoint_urls": True}

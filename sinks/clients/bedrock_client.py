@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sinks.clients.aws import AwsConnection, ask, aws_client, create, reason_of, status_of
+from sinks.clients.calls import count_of
 from sinks.clients.provider_clock import ProviderClock
 from sinks.errors import AmbiguousError, EndpointError, RejectedError, WrongAccountError
 
@@ -26,11 +27,11 @@ PAGE_SIZE = 100
 UNKNOWN_STATE = "unknown"
 UNREADABLE = "unreadable"
 
-# The API reference's own form. The short id names the folder of the job's output.
+# The API reference's own form, but for the short id, which names the folder of the job's output: other servers make other ones.
 _ARN = re.compile(
-    r"arn:aws(?:-[a-z-]{1,20})?:bedrock:(?P<region>[a-z0-9-]{1,20}):(?P<account>[0-9]{12}):model-invocation-job/(?P<id>[a-z0-9]{12})"
+    r"arn:aws(?:-[a-z-]{1,20})?:bedrock:(?P<region>[a-z0-9-]{1,20}):(?P<account>[0-9]{12}):model-invocation-job/(?P<id>[A-Za-z0-9_-]{1,64})"
 )
-_STATE = re.compile(r"[A-Za-z]{1,40}")
+_STATE = re.compile(r"[A-Za-z_-]{1,40}")
 _MODE = re.compile(r"[a-z_]{1,40}")
 _FORBIDDEN, _NOT_FOUND = 403, 404
 # Refusals of a create in the words of the API. A conflict is none: something with this token is there.
@@ -40,6 +41,8 @@ _REFUSALS: Mapping[str, str] = {
     "ServiceQuotaExceededException": "quota_exceeded",
     "ValidationException": "bad_request",
 }
+# Answers that show by what they hold that they are Bedrock's, whatever their content type says.
+_SHOWN_BY_CONTENT = frozenset({"job", "jobs"})
 # What botocore raises for an answer that is not what its model says; not one of them is its own kind of error.
 _UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, OverflowError)
 
@@ -115,7 +118,7 @@ class BedrockJobs:
     def create(self, job: NewJob) -> str:
         """Make the job, once, and return its ARN. Raises RejectedError on a definite refusal, AmbiguousError on anything unclear."""
         answer = create(lambda: self._create(_parameters(job)))
-        arn = answer.get("jobArn") if _is_json(answer) else None
+        arn = answer.get("jobArn")
         if not isinstance(arn, str) or not self._is_ours(arn):
             raise AmbiguousError("bad_response")  # a login page with status 200; or a job where none was asked for
         return arn
@@ -228,7 +231,7 @@ class BedrockJobs:
                 raise
             except (ResponseParserError, *_UNREADABLE):
                 raise EndpointError(f"{self.name}: no usable answer to {what!r}; run again later") from None
-            if not _is_json(answer):
+            if what not in _SHOWN_BY_CONTENT and not _is_json(answer):
                 raise EndpointError(f"{self.name}: no usable answer to {what!r}; is base_url Bedrock's control plane?")
             return answer
 
@@ -250,9 +253,9 @@ class BedrockJobs:
             submitted_at=submitted if submitted.tzinfo else submitted.replace(tzinfo=UTC),
             input_uri=_uri(entry, "inputDataConfig", "s3InputDataConfig"),
             output_uri=_uri(entry, "outputDataConfig", "s3OutputDataConfig"),
-            total=_number(entry.get("totalRecordCount")),
-            completed=_number(entry.get("successRecordCount")),
-            failed=_number(entry.get("errorRecordCount")),
+            total=count_of(entry.get("totalRecordCount")),
+            completed=count_of(entry.get("successRecordCount")),
+            failed=count_of(entry.get("errorRecordCount")),
         )
 
     def _is_ours(self, arn: str) -> bool:
@@ -294,7 +297,3 @@ def _uri(entry: Mapping[str, Any], outer: str, inner: str) -> str:
     config = entry.get(outer)
     found = config.get(inner) if isinstance(config, Mapping) else None
     return str(found.get("s3Uri") or "") if isinstance(found, Mapping) else ""
-
-
-def _number(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**40 else None

@@ -8,11 +8,11 @@ Invariant 8: the address is resolved and checked on every connection, redirects 
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from sinks.clients.calls import quiet
 from sinks.clients.connection import OpenAIOptions, http_client
 from sinks.clients.resolve import Lookup
 from sinks.errors import EndpointError, RejectedError
@@ -36,8 +36,7 @@ class ChatServer:
     """A server with `POST {base_url}/chat/completions`: vLLM serve, Ollama, llama.cpp's server, and others."""
 
     def __init__(self, options: OpenAIOptions, *, lookup: Lookup | None = None) -> None:
-        for name in ("httpx2", "httpcore2"):  # their debug level shows headers
-            logging.getLogger(name).setLevel(logging.WARNING)
+        quiet("httpx2", "httpcore2")
         self.name = options.name
         self._base = options.base_url.rstrip("/")
         self._http = http_client(options, lookup)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from policies.check import is_loopback
 from policies.model import EMULATOR, Endpoint, Lane
 from sinks.clients.provider_clock import ProviderClock
 from sinks.errors import EndpointError
@@ -26,6 +27,8 @@ NO_KEY = "none"
 GENERATION_S = 600.0
 """How long a server inside may take for one answer: a model of this building's size, with other requests before ours."""
 
+AZURE = "azure"
+
 # Which headers may go out. An allow-list, because OPENAI_CUSTOM_HEADERS and the SDK's account variables add headers of any name.
 # x-stainless-raw-response never matters to a server: the SDK reads it back from the request to know that it streams.
 _HEADERS = frozenset(
@@ -35,7 +38,10 @@ _HEADERS = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenAIOptions:
-    """How one endpoint is reached. timeout_s: for one read or write, not for a whole transfer. local_networks: see `resolve`."""
+    """How one endpoint is reached. timeout_s: for one read or write, not for a whole transfer. local_networks: see `resolve`.
+
+    key_header: under which the key goes besides `authorization`. api_version: of the query, where a server wants one.
+    """
 
     name: str
     base_url: str
@@ -45,17 +51,21 @@ class OpenAIOptions:
     timeout_s: float = 60.0
     local: bool = False
     local_networks: str = ""
+    key_header: str = ""
+    api_version: str = ""
 
     @classmethod
     def of(cls, endpoint: Endpoint, api_key: str) -> OpenAIOptions:
-        """The options of a registry entry. A local endpoint and the emulator must be local; any other must use TLS."""
-        local = endpoint.lane is Lane.LOCAL or endpoint.provider == EMULATOR
+        """The options of a registry entry. A local endpoint and the emulator must be local; any other must use TLS, or be on this machine.
+
+        A gateway to a provider may run here and speak plain http: then every connection is checked to stay on loopback.
+        """
+        inside = endpoint.lane is Lane.LOCAL or endpoint.provider == EMULATOR
         scheme = urlsplit(endpoint.base_url).scheme
-        if scheme not in ({"http", "https"} if local else {"https"}):
-            msg = (
-                f"endpoint {endpoint.name}: base_url must be an {'http(s)' if local else 'https'} URL; correct it in the endpoint registry"
-            )
-            raise EndpointError(msg)
+        local = inside or (scheme == "http" and is_loopback(urlsplit(endpoint.base_url).hostname or ""))
+        if scheme not in {"http", "https"} or not (local or scheme == "https"):
+            expected = "http(s) URL" if inside else "https URL, or http on a loopback address"
+            raise EndpointError(f"endpoint {endpoint.name}: base_url must be an {expected}; correct it in the endpoint registry")
         if local and endpoint.proxy:
             msg = f"endpoint {endpoint.name}: a local endpoint cannot be reached through a proxy; remove proxy from its registry entry"
             raise EndpointError(msg)
@@ -67,8 +77,17 @@ class OpenAIOptions:
             ca_file=endpoint.ca_file,
             timeout_s=float(endpoint.settings.get("timeout_s", GENERATION_S if endpoint.engine == "openai_compatible" else 60.0)),
             local=local,
-            local_networks=str(endpoint.settings.get("local_networks", "")),
+            local_networks=str(endpoint.settings.get("local_networks", "")) if inside else "",
+            key_header="api-key" if endpoint.provider == AZURE else "",
+            api_version=str(endpoint.settings.get("api_version", "")),
         )
+
+
+def _credentials(options: OpenAIOptions) -> dict[str, str]:
+    """The key. A server that wants an API version in the query is from before keys went into `authorization`."""
+    key = options.api_key or NO_KEY
+    own = {options.key_header: key} if options.key_header else {}
+    return own if own and options.api_version else {"authorization": f"Bearer {key}", **own}
 
 
 def http_client(
@@ -87,12 +106,7 @@ def http_client(
     from sinks.clients.resolve import LocalTransport, networks, system_lookup  # noqa: PLC0415
 
     origin = httpx2.URL(options.base_url)
-    ours = {
-        "host": origin.netloc.decode(),
-        "user-agent": "waybill",
-        "authorization": f"Bearer {options.api_key or NO_KEY}",
-        **(headers or {}),
-    }
+    ours = {"host": origin.netloc.decode(), "user-agent": "waybill", **_credentials(options), **(headers or {})}
 
     def guard(request: httpx2.Request) -> None:
         if (request.url.scheme, request.url.host, request.url.port) != (origin.scheme, origin.host, origin.port):

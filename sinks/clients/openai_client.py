@@ -9,18 +9,25 @@ Invariants kept here:
 
 from __future__ import annotations
 
-import logging
+import contextlib
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import IO, Any
 
-from sinks.clients.calls import BATCH, DOWNLOAD_CHUNK, Calls, GoneError, id_and_state, identity_of, items_of
+from sinks.clients.calls import BATCH, DOWNLOAD_CHUNK, Calls, GoneError, count_of, id_and_state, identity_of, items_of, more_of, quiet
 from sinks.clients.connection import NO_KEY, OpenAIOptions, http_client
 from sinks.clients.provider_clock import ProviderClock
+from sinks.errors import EndpointError, RejectedError
 
 PAGE_SIZE = 100
 INPUTS, OUTPUTS = "batch", "batch_output"
 """The purposes of files that batches read and write."""
+READY_S, READY_POLL_S = 600.0, 1.0
+"""How long an upload may take to become usable, and how often it is looked at."""
+
+_PREPARING = frozenset({"pending", "running", "notrunning", "queued", "importing", "processing"})
+_UNUSABLE = frozenset({"error", "failed"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,8 +51,7 @@ class OpenAIBatches:
     def __init__(self, options: OpenAIOptions) -> None:
         import openai  # noqa: PLC0415 - half a second of imports that `waybill --help` must not pay
 
-        for name in ("openai", "httpx2", "httpcore2"):  # OPENAI_LOG=debug must not make these talkative (invariant 5)
-            logging.getLogger(name).setLevel(logging.WARNING)
+        quiet("openai", "httpx2", "httpcore2")  # whatever OPENAI_LOG says
         self.name = options.name
         self.clock = ProviderClock()
         self._calls = Calls(options.name, openai, openai.OpenAIError)
@@ -55,6 +61,7 @@ class OpenAIBatches:
             http_client=http_client(options, clock=self.clock),
             max_retries=0,
             timeout=options.timeout_s,
+            default_query={"api-version": options.api_version} if options.api_version else None,
         )
 
     def close(self) -> None:
@@ -62,10 +69,26 @@ class OpenAIBatches:
         self._client.close()
 
     def upload(self, name: str, content: bytes, *, expires_after_s: int = 0) -> str:
-        """Upload a batch input file and return its id. Raises RejectedError or AmbiguousError, like `create`."""
+        """Upload a batch input file and return its id, once it can be used. Raises RejectedError or AmbiguousError, like `create`."""
         extra: dict[str, Any] = {"expires_after": {"anchor": "created_at", "seconds": expires_after_s}} if expires_after_s else {}
         file = self._calls.send(lambda: self._client.files.create(file=(name, content, "application/jsonl"), purpose="batch", **extra))
-        return identity_of(file)
+        identity = identity_of(file)
+        self._wait_until_read(identity, file)
+        return identity
+
+    def _wait_until_read(self, file_id: str, file: object) -> None:
+        """Azure reads an upload before a batch may be made of it. One that is not ready in time is for the create to refuse."""
+        until = time.monotonic() + READY_S
+        while (state := str(getattr(file, "status", "")).lower()) in _PREPARING and time.monotonic() < until:
+            time.sleep(READY_POLL_S)
+            try:
+                file = self._calls.ask("file", lambda: self._client.files.retrieve(file_id))
+            except EndpointError:
+                return
+        if state in _UNUSABLE:
+            with contextlib.suppress(EndpointError):
+                self.delete_file(file_id)
+            raise RejectedError("file_refused")
 
     def create(self, file_id: str, *, url: str, metadata: Mapping[str, str], expires_after_s: int = 0) -> str:
         """Create the batch, once, and return its id. Raises RejectedError on a definite refusal, AmbiguousError on anything unclear."""
@@ -83,11 +106,11 @@ class OpenAIBatches:
         """Ask the provider to stop a batch."""
         self._calls.ask("cancel", lambda: self._client.batches.cancel(job_id))
 
-    def batch_page(self, after: str | None) -> tuple[list[BatchJob], bool]:
-        """One page of the account's batches, and whether there are more."""
+    def batch_page(self, after: str | None) -> tuple[list[BatchJob], bool | None]:
+        """One page of the account's batches, and whether there are more; None where the server does not say."""
         extra: dict[str, Any] = {"after": after} if after else {}
         page = self._calls.ask("batches", lambda: self._client.batches.list(limit=PAGE_SIZE, **extra))
-        return [_batch_job(item, self.name) for item in items_of(page, self.name)], bool(getattr(page, "has_more", False))
+        return [_batch_job(item, self.name) for item in items_of(page, self.name)], more_of(page)
 
     def files_named(self, name: str) -> list[str]:
         """Ids of the account's batch input files with this name."""
@@ -97,26 +120,27 @@ class OpenAIBatches:
         """Ids and names of the account's files of this purpose, each once."""
         seen: set[str] = set()
         after: str | None = None
-        more = True
-        while more:
+        more: bool | None = True
+        while more is not False:
             files, more = self._file_page(after, purpose)
             fresh = dict(file for file in files if file[0] not in seen)
             yield from fresh.items()
-            more = more and bool(fresh)
+            if not fresh:
+                return
             seen.update(fresh)
             after = files[-1][0] if files else None
 
     def file_name(self, file_id: str) -> str | None:
         """What a file is called; None when it is gone."""
         names: list[str] = []
-        there = self._calls.remove("file", lambda: names.append(str(getattr(self._client.files.retrieve(file_id), "filename", ""))))
+        there = self._calls.remove("file", lambda: names.append(_name(self._client.files.retrieve(file_id))))
         return names[0] if there else None
 
-    def _file_page(self, after: str | None, purpose: str) -> tuple[list[tuple[str, str]], bool]:
+    def _file_page(self, after: str | None, purpose: str) -> tuple[list[tuple[str, str]], bool | None]:
         extra: dict[str, Any] = {"after": after} if after else {}
         page = self._calls.ask("files", lambda: self._client.files.list(purpose=purpose, limit=PAGE_SIZE, **extra))
-        files = [(str(item.id), str(getattr(item, "filename", ""))) for item in items_of(page, self.name)]
-        return files, bool(getattr(page, "has_more", False))
+        found = [(getattr(item, "id", None), _name(item)) for item in items_of(page, self.name)]
+        return [(identity, name) for identity, name in found if isinstance(identity, str) and identity], more_of(page)
 
     def download(self, file_id: str, target: IO[bytes]) -> int | None:
         """Stream a file's content into `target`; returns its length. A body shorter than announced is an EndpointError.
@@ -148,17 +172,24 @@ def _batch_job(batch: Any, name: str) -> BatchJob:
     identity, state = id_and_state(batch, getattr(batch, "status", None), name)
     counts = getattr(batch, "request_counts", None)
     files = (getattr(batch, "output_file_id", None), getattr(batch, "error_file_id", None))
+    metadata = getattr(batch, "metadata", None)
     return BatchJob(
         job_id=identity,
         state=state,
         created_at=_seconds(getattr(batch, "created_at", None)),
         input_file_id=str(getattr(batch, "input_file_id", None) or ""),
         file_ids=tuple(dict.fromkeys(file_id for file_id in files if isinstance(file_id, str) and file_id)),
-        metadata=dict(getattr(batch, "metadata", None) or {}),
-        total=getattr(counts, "total", None),
-        completed=getattr(counts, "completed", None),
-        failed=getattr(counts, "failed", None),
+        metadata={str(key): str(value) for key, value in metadata.items()} if isinstance(metadata, Mapping) else {},
+        total=count_of(getattr(counts, "total", None)),
+        completed=count_of(getattr(counts, "completed", None)),
+        failed=count_of(getattr(counts, "failed", None)),
     )
+
+
+def _name(file: object) -> str:
+    """What a file is called; empty where the server does not say."""
+    name = getattr(file, "filename", None)
+    return name if isinstance(name, str) else ""
 
 
 def _seconds(value: object) -> int:

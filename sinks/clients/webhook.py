@@ -47,14 +47,9 @@ class Alert:
 
     @property
     def news(self) -> bool:
-        """Whether there is something to look after now, also while a collection is still waiting for results."""
+        """Whether this start met something to look after, also while a collection is still waiting for results."""
         trouble = (self.deadline, self.quarantined, self.local_down, self.contradicted, self.wrong_account, self.unknown_state)
         return any((*trouble, self.budget_50, self.budget_80, self.budget_100))
-
-    @property
-    def needed(self) -> bool:
-        """Whether there is anything to say."""
-        return any(count for name, count in asdict(self).items() if name != "run_id")
 
 
 def send_alert(alert: Alert, options: WebhookOptions) -> None:

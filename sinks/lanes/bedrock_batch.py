@@ -44,6 +44,7 @@ from sinks.shard import ClearedShard, JobStatus, LaneResult
 # is not final: the job is polled on, never given up.
 ENDED = frozenset({"Completed", "PartiallyCompleted", "Failed", "Stopped", "Expired"})
 RUNNING = frozenset({"Submitted", "Validating", "Scheduled", "InProgress", "Stopping"})
+_WORDS = {word.lower(): word for word in ENDED | RUNNING}
 
 ACCOUNT_CHECK_S = 900.0
 """So long an answer of the account about itself is believed."""
@@ -108,12 +109,13 @@ class BedrockBatchLane:
     def poll(self, provider_job_id: str) -> JobStatus:
         """The job's state now; the manifest counts where the job itself does not."""
         job = self._jobs.job(provider_job_id)
-        ended = job.state in ENDED
+        word = _word(job.state)
+        ended = word in ENDED
         counts = (job.total, job.completed, job.failed)
         if ended and job.total is None:
             counts = self._manifest(job)
         total, completed, failed = counts
-        known = ended or job.state in RUNNING
+        known = ended or word in RUNNING
         return JobStatus(
             provider_job_id=job.arn, state=job.state, ended=ended, known=known, total=total, completed=completed, failed=failed
         )
@@ -121,7 +123,7 @@ class BedrockBatchLane:
     def collect(self, provider_job_id: str) -> Iterator[LaneResult]:
         """Rows of the job's output. Lines without a readable id come with an empty one. Raises EndpointError while the job runs."""
         job = self._jobs.job(provider_job_id)
-        if job.state not in ENDED:
+        if _word(job.state) not in ENDED:
             raise EndpointError(f"{self._jobs.name}: the job has not ended ({job.state}), so its output is not complete; run again later")
         for output in self._outputs(job):
             # Unnamed from the start: result text is never left behind in the spool, whenever the process dies.
@@ -205,7 +207,12 @@ class BedrockBatchLane:
         )
 
     def _outputs(self, job: BedrockJob) -> list[StoredObject]:
-        return [found for found in self._store.keys(self._job_prefix(job)) if found.key.endswith(_OUTPUT)]
+        """The parts of its output, in the folder of the job or, where a server makes none, in that of the intent."""
+        own = [found for found in self._store.keys(self._job_prefix(job)) if found.key.endswith(_OUTPUT)]
+        if own:
+            return own
+        intents = self._output_prefix(self._intent_of(job))
+        return [found for found in self._store.keys(intents) if found.key.endswith(_OUTPUT) and "/" not in found.key.removeprefix(intents)]
 
     def _manifest(self, job: BedrockJob) -> tuple[int | None, int | None, int | None]:
         try:
@@ -229,7 +236,7 @@ class BedrockBatchLane:
     def _intent_of(self, job: BedrockJob) -> str:
         """The intent that a job was made for. Its files must lie where we would put them: nothing else is read or deleted."""
         found = _JOB.fullmatch(job.name)
-        if found is None or job.output_uri != self._output_uri(found[1]):
+        if found is None or job.output_uri.rstrip("/") != self._output_uri(found[1]).rstrip("/"):
             msg = f"{self._jobs.name}: the job's files lie in {job.output_uri or 'no place'}, not under settings.bucket and prefix"
             raise EndpointError(f"{msg}; set these back until it is collected")
         return found[1]
@@ -240,12 +247,17 @@ def _listed(job: BedrockJob) -> ListedJob:
     return ListedJob(
         job_id=job.arn,
         state=job.state,
-        ended=job.state in ENDED,
+        ended=_word(job.state) in ENDED,
         mark=found[1] if found else FOREIGN,
         created_at=job.submitted_at,
         total=job.total or None,  # 0 until it is validated
         completed=job.completed,
     )
+
+
+def _word(state: str) -> str:
+    """A state as the API writes it, whatever its case."""
+    return _WORDS.get(state.lower().replace("_", "").replace("-", ""), state)
 
 
 class _Digest:

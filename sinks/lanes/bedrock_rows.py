@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from sinks.lanes.anthropic_rows import read_message
-from sinks.lanes.reported import TORN_LINE, mapping, result_lines, result_tree, token_count
+from sinks.lanes.reported import TORN_LINE, mapping, result_lines, result_tree, says_something, token_count, unpacked
 from sinks.shard import LaneResult
 
 # The documentation calls a record id alphanumeric: our row ids, without their hyphen.
@@ -70,8 +70,8 @@ def read_row(line: bytes, *, model: str) -> LaneResult:
     record_id, tree = found
     ours = _RECORD_ID.fullmatch(record_id)
     row_id = f"{ours[1]}-{ours[2]}" if ours else record_id
-    output = tree.get("modelOutput")
-    if tree.get("error") or not isinstance(output, dict):
+    output = unpacked(tree.get("modelOutput"))
+    if says_something(tree.get("error")) or not output:
         return LaneResult(row_id=row_id, error_code=_error_code(mapping(tree.get("error"))), model=model)
     return _answered(row_id, output, model)
 

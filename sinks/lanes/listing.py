@@ -25,22 +25,25 @@ class Listed(Protocol):
 Job = TypeVar("Job", bound=Listed)
 
 
-def listed(page: Callable[[str | None], tuple[Sequence[Job], bool]], *, since: datetime, name: str) -> Iterator[Job]:
+def listed(page: Callable[[str | None], tuple[Sequence[Job], bool | None]], *, since: datetime, name: str) -> Iterator[Job]:
     """Every job since then and some before, paging newest first as the APIs do. page: after which id → jobs, and whether there are more.
 
     A server that lists oldest first is read to its end. A page that only repeats what was seen proves nothing about what is
-    missing: an EndpointError, so that nobody concludes that a job is not there.
+    missing: an EndpointError, so that nobody concludes that a job is not there. A server that does not say whether there are more is
+    asked for more until it shows nothing new.
     """
     oldest = (since - CLOCK_SKEW).timestamp()
     seen: set[str] = set()
     after: str | None = None
-    more = True
-    while more:
+    more: bool | None = True
+    while more is not False:
         jobs, more = page(after)
         fresh = [job for job in jobs if job.job_id not in seen]
         if more and not fresh:
             msg = f"endpoint {name}: the batch listing repeats itself, so it proves nothing; run again later"
             raise EndpointError(msg)
+        if not fresh:
+            return
         yield from fresh
         seen.update(job.job_id for job in fresh)
         after = jobs[-1].job_id if jobs else None

@@ -22,7 +22,7 @@ from sinks.egress import redeem
 from sinks.errors import EndpointError, RejectedError
 from sinks.lanes import Sought
 from sinks.lanes.inventory import FOREIGN, INTENT, ListedJob, StoredFile, marked, moment
-from sinks.lanes.listing import listed
+from sinks.lanes.listing import CLOCK_SKEW, listed
 from sinks.lanes.openai_rows import read_rows
 from sinks.lanes.reported import refuse_markup
 from sinks.request import Message, Prompt, TaskKind, spoken
@@ -33,6 +33,9 @@ URL = "/v1/chat/completions"
 # Every state that the API documents as final. A state nobody knows is not final: the job is polled on, never given up.
 ENDED = frozenset({"completed", "failed", "expired", "cancelled"})
 RUNNING = frozenset({"validating", "in_progress", "finalizing", "cancelling", "scheduling"})
+_SPELLINGS = {"canceled": "cancelled", "canceling": "cancelling"}
+_LEAST_TELLING = 12
+"""So many digits of an intent, which some servers cut, are no coincidence."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,28 +102,44 @@ class OpenAIBatchLane:
 
     def find(self, sought: Sought) -> Sequence[str]:
         """Batches of this intent, earliest first. Raises EndpointError where the listing cannot prove anything."""
-        uploads: list[str] | None = None
-        found: list[BatchJob] = []
-        for job in listed(self._client.batch_page, since=sought.since, name=self._client.name):
-            if not job.metadata:  # a server that keeps no metadata: the input file's name still carries the intent
-                uploads = self._client.files_named(_file_name(sought.intent_id)) if uploads is None else uploads
-                if job.input_file_id in uploads:
-                    found.append(job)
-            elif job.metadata.get("intent") == sought.intent_id:
-                if sought.digest and job.metadata.get("digest") != sought.digest:
-                    msg = f"endpoint {self._client.name}: a batch carries intent {sought.intent_id} with another digest; resolve it by hand"
-                    raise EndpointError(msg)
-                found.append(job)
+        jobs = list(listed(self._client.batch_page, since=sought.since, name=self._client.name))
+        keeps_metadata = any(job.metadata for job in jobs)
+        found = [job for job in jobs if self._is_ours(job, sought, keeps_metadata=keeps_metadata)]
         return [job.job_id for job in sorted(found, key=lambda job: (job.created_at, job.job_id))]
+
+    def _is_ours(self, job: BatchJob, sought: Sought, *, keeps_metadata: bool) -> bool:
+        """Whether a batch carries this intent: in its metadata, or, on a server that keeps none, in its input file's name.
+
+        Raises EndpointError for one that may be ours and shows neither: what nobody can tell is never sent again.
+        """
+        name, mark = self._client.name, job.metadata.get("intent")
+        if mark is not None:
+            if not (len(mark) >= _LEAST_TELLING and sought.intent_id.startswith(mark)):
+                return False
+            if sought.digest and not sought.digest.startswith(job.metadata.get("digest", "")):
+                msg = f"endpoint {name}: a batch carries intent {sought.intent_id} with another digest; resolve it by hand"
+                raise EndpointError(msg)
+            return True
+        if job.job_id in sought.known or 0 < job.created_at < (sought.since - CLOCK_SKEW).timestamp():
+            return False
+        told = (self._client.file_name(job.input_file_id) if job.input_file_id else None) or ""
+        if told == _file_name(sought.intent_id):
+            return True
+        nameless = not told or job.input_file_id in told  # a server that calls files by their ids tells nothing either
+        if nameless and not keeps_metadata and (job.total or sought.rows) == sought.rows:
+            msg = f"endpoint {name}: batch {job.job_id} may be that of intent {sought.intent_id}, and shows no mark; resolve it by hand"
+            raise EndpointError(msg)
+        return False
 
     def poll(self, provider_job_id: str) -> JobStatus:
         """The batch's state now."""
         job = self._client.batch(provider_job_id)
+        word = _word(job.state)
         return JobStatus(
             provider_job_id=job.job_id,
             state=job.state,
-            ended=job.state in ENDED,
-            known=job.state in ENDED | RUNNING,
+            ended=word in ENDED,
+            known=word in ENDED | RUNNING,
             total=job.total,
             completed=job.completed,
             failed=job.failed,
@@ -177,18 +196,24 @@ class OpenAIBatchLane:
 
 
 def _listed(job: BatchJob) -> ListedJob:
-    intent = str(job.metadata.get("intent", ""))
+    intent = job.metadata.get("intent", "")
     return ListedJob(
         job_id=job.job_id,
         state=job.state,
-        ended=job.state in ENDED,
-        mark=None if not job.metadata else intent if INTENT.fullmatch(intent) else FOREIGN,
+        ended=_word(job.state) in ENDED,
+        mark=intent if INTENT.fullmatch(intent) else FOREIGN if job.metadata and not intent else None,  # one that was cut tells little
         digest=str(job.metadata.get("digest", "")),
         created_at=moment(job.created_at),
         total=job.total or None,  # 0 until it is validated
         completed=job.completed,
         file_ids=tuple(file_id for file_id in (job.input_file_id, *job.file_ids) if file_id),
     )
+
+
+def _word(state: str) -> str:
+    """A state as the API writes it: relatives shout, or spell it the other way."""
+    word = state.lower().replace("-", "_")
+    return _SPELLINGS.get(word, word)
 
 
 def _file_name(intent_id: str) -> str:

@@ -1,18 +1,17 @@
 """Reading batch result lines of the OpenAI API and its relatives: bytes in, `LaneResult` out. Pure.
 
 Servers with the same API differ in small ways, all accepted here: a byte order mark, CRLF, a body that is a JSON string,
-absent usage, an error row without a response, a status code of 0. What cannot be read becomes a code, never a result, and no
-message quotes a line.
+absent usage, an error row without a response, a status code of 0 or as text, an error that is there and says nothing. What cannot be read
+becomes a code, never a result, and no message quotes a line.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from sinks.lanes.reported import TORN_LINE, mapping, model_name, result_lines, result_tree, token_count
+from sinks.lanes.reported import TORN_LINE, mapping, model_name, result_lines, result_tree, says_something, token_count, unpacked
 from sinks.shard import LaneResult
 
 # The provider's words for rows it never ran, and our code for them. Any other error code of the provider's is not repeated: it
@@ -29,6 +28,7 @@ _KNOWN_ERRORS = {
 _TOO_MANY_REQUESTS = 429
 _SERVER_ERROR = 500
 _CLIENT_ERROR = 400
+_STATUS = re.compile(r"[0-9]{1,3}")
 
 
 # Reasons of the API itself, and those that servers with the same API add.
@@ -55,25 +55,27 @@ def read_row(line: bytes, *, asked: str = "") -> LaneResult:
     if found is None:
         return LaneResult(row_id="", error_code=TORN_LINE)
     row_id, tree = found
-    response = mapping(tree.get("response"))
-    body = _body(response.get("body"))
+    response = unpacked(tree.get("response"))
+    body = unpacked(response.get("body", response if "choices" in response else None))
     told = {**_counts(body), "model": model_name(body.get("model"), asked)}
-    if tree.get("error"):
+    if says_something(tree.get("error")):
         return LaneResult(row_id=row_id, error_code=_error_code(mapping(tree["error"])), **told)
     return LaneResult(row_id=row_id, **_outcome(response.get("status_code"), body), **told)
 
 
 def read_response(row_id: str, status: object, tree: object) -> LaneResult:
     """The result of one chat completion: its HTTP status, where there was one, and its body. It has no model: who asks knows it."""
-    body = _body(tree)
+    body = unpacked(tree)
     return LaneResult(row_id=row_id, **_outcome(status, body), **_counts(body))
 
 
 def _outcome(status: object, body: dict[str, Any]) -> dict[str, Any]:
     """The output or the error code, and what goes with it. A failed row has used tokens all the same."""
-    if isinstance(status, int) and status >= _CLIENT_ERROR:
+    if isinstance(status, str) and _STATUS.fullmatch(status):
+        status = int(status)
+    if isinstance(status, int | float) and status >= _CLIENT_ERROR:
         return {"error_code": _status_code(status, mapping(body.get("error")))}
-    if body.get("error"):  # a 200 row with an error inside
+    if says_something(body.get("error")):  # a 200 row with an error inside
         return {"error_code": _error_code(mapping(body["error"]))}
     return _answered(body)
 
@@ -102,7 +104,7 @@ def _error_code(error: dict[str, Any]) -> str:
     return _KNOWN_ERRORS.get(str(error.get("code") or error.get("type")), "provider_error")
 
 
-def _status_code(status: int, error: dict[str, Any]) -> str:
+def _status_code(status: float, error: dict[str, Any]) -> str:
     if status == _TOO_MANY_REQUESTS:
         return "rate_limited"
     if status >= _SERVER_ERROR:
@@ -117,15 +119,6 @@ def _speaks_of_length(error: dict[str, Any]) -> bool:
     """Servers inside have no code for it: vLLM says it in the message, llama.cpp in the type. The words are looked at and not kept."""
     words = f"{error.get('type')} {error.get('message')}".lower()
     return any(sign in words for sign in ("context length", "context size", "context_size", "maximum context", "context window"))
-
-
-def _body(body: object) -> dict[str, Any]:
-    if isinstance(body, str):  # some servers give the body as a JSON string
-        try:
-            body = json.loads(body)
-        except (ValueError, RecursionError):
-            return {}
-    return mapping(body)
 
 
 def _text(content: object) -> str:

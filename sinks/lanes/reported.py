@@ -18,17 +18,31 @@ TORN_LINE = "torn_line"
 """The code of a result line that cannot be read."""
 
 _PEEK = 1024
+_LARGEST_REFUSAL = 1 << 16
 _MOST_TOKENS = 10**12  # more is no count, and does not fit the ledger
 _VERSION = re.compile(r"(?:-latest|-preview|[-@:](?:\d{3,4}|20\d{6}|20\d\d-[01]\d-[0-3]\d)(?:-preview)?)?")
 
 
 def refuse_markup(results: IO[bytes], name: str) -> None:
-    """Raise EndpointError where a page lies in place of result lines: read as lines, it would make every row a lost one, paid again."""
+    """Raise EndpointError where a page, or an error, lies in place of result lines: as lines, all rows would be lost, and paid again."""
     results.seek(0)
-    if results.read(_PEEK).removeprefix(codecs.BOM_UTF8).lstrip().startswith(b"<"):
-        msg = f"endpoint {name}: a page came in place of results; run again when whatever stands in between lets them through"
+    begin = results.read(_PEEK).removeprefix(codecs.BOM_UTF8).lstrip()
+    results.seek(0)
+    page = begin.startswith(b"<")
+    if page or (begin.startswith(b"{") and _is_refusal(results.read(_LARGEST_REFUSAL))):
+        what = "a page" if page else "an error"
+        msg = f"endpoint {name}: {what} came in place of results; run again when whatever stands in between lets them through"
         raise EndpointError(msg)
     results.seek(0)
+
+
+def _is_refusal(content: bytes) -> bool:
+    """Whether all of a small file is one error in the form of the APIs, and no row of any."""
+    try:
+        tree = json.loads(content.removeprefix(codecs.BOM_UTF8))
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(tree, dict) and bool(tree.get("error")) and not tree.keys() & {"custom_id", "recordId"}
 
 
 def result_lines(lines: Iterable[bytes]) -> Iterator[bytes]:
@@ -56,8 +70,25 @@ def model_name(value: object, asked: str) -> str | None:
 
 
 def token_count(value: object) -> int | None:
-    """A number of tokens, if it is one."""
+    """A number of tokens, if it is one; some servers have only floats."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MOST_TOKENS else None
+
+
+def says_something(error: object) -> bool:
+    """Whether there is an error: some servers write an empty one beside an answer."""
+    return any(error.values()) if isinstance(error, dict) else bool(error)
+
+
+def unpacked(value: object) -> dict[str, Any]:
+    """A JSON object, which some servers give as a text, or an empty one in place of anything else."""
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
+            return {}
+    return mapping(value)
 
 
 def mapping(value: object) -> dict[str, Any]:

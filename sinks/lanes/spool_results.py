@@ -9,8 +9,7 @@ from pathlib import Path
 
 from sinks.shard import LaneResult
 
-# Local engines cost nothing per call: `cost_usd` is not stored.
-_NAMES = tuple(field.name for field in fields(LaneResult) if field.name != "cost_usd")
+_NAMES = tuple(field.name for field in fields(LaneResult))
 
 
 def encode_result(result: LaneResult) -> bytes:

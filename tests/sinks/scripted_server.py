@@ -26,22 +26,25 @@ class Handler(BaseHTTPRequestHandler):
     seen: list[Seen]
 
     def _serve(self) -> None:
+        if self.headers.get("expect"):
+            self.send_response_only(100)
+            self.end_headers()
         body = self.rfile.read(int(self.headers.get("content-length") or 0))
         headers = {name.lower(): value for name, value in self.headers.items()}
         self.seen.append(Seen(method=self.command, path=self.path, headers=headers, body=body))
         type(self).script(self)
 
-    do_GET = do_POST = do_DELETE = do_CONNECT = _serve  # noqa: N815 - names that http.server looks for
+    do_GET = do_PUT = do_HEAD = do_POST = do_DELETE = do_CONNECT = _serve  # noqa: N815 - names that http.server looks for
 
     def log_message(self, *_: Any) -> None:
         pass
 
-    def answer(self, status: int, body: bytes, content_type: str = "application/json", **headers: str) -> None:
+    def answer(self, status: int, body: bytes = b"", content_type: str = "application/json", **headers: str) -> None:
         self.send_response(status)
         self.send_header("content-type", content_type)
         self.send_header("content-length", headers.pop("length", str(len(body))))
         for name, value in headers.items():
-            self.send_header(name, value)
+            self.send_header(name.replace("_", "-"), value)
         self.end_headers()
         self.wfile.write(body)
 
@@ -51,6 +54,7 @@ class Server:
     url: str
     seen: list[Seen]
     handler: type[Handler]
+    http: ThreadingHTTPServer
 
     def play(self, script: Script) -> None:
         self.handler.script = script
@@ -77,7 +81,7 @@ def servers(script: Script) -> Iterator[Callable[[], Server]]:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
         thread.start()
         running.append((server, thread))
-        return Server(url=f"http://127.0.0.1:{server.server_port}", seen=seen, handler=handler)
+        return Server(url=f"http://127.0.0.1:{server.server_port}", seen=seen, handler=handler, http=server)
 
     try:
         yield start

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -279,3 +280,21 @@ def test_the_environment_does_not_reach_the_client(control: Control, monkeypatch
         jobs.create(JOB)
     jobs.close()
     assert control.count("create") == 1
+
+
+@pytest.mark.parametrize("kind", ["application/octet-stream", "text/plain"])
+def test_an_answer_is_known_by_what_it_holds(control: Control, jobs: BedrockJobs, kind: str) -> None:
+    arn = f"arn:aws:bedrock:{REGION}:{ACCOUNT}:model-invocation-job/2f0b6c1e-0000-4A4a-9d9d-000000000000"
+    shown = {"jobArn": arn, "status": "In_Progress", "submitTime": "2026-11-22T03:00:00Z", "totalRecordCount": 7}
+
+    def say(tree: dict[str, Any]) -> Fault:
+        return lambda exchange: exchange.answer(200, json.dumps(tree).encode(), kind)
+
+    control.before["create"], control.before["get"] = say({"jobArn": arn}), say(shown)
+    control.before["list"] = say({"invocationJobSummaries": [shown]})
+    assert jobs.create(JOB) == arn
+    assert (jobs.job(arn).job_id, jobs.job(arn).state, jobs.job(arn).total) == (arn.rpartition("/")[2], "In_Progress", 7)
+    assert [job.arn for job in jobs.jobs(named="", since=BEGAN)] == [arn]
+    control.before["list"] = say({"hello": 1})
+    with pytest.raises(EndpointError, match="another form"):
+        jobs.jobs(named="", since=BEGAN)

@@ -331,3 +331,12 @@ def test_an_endpoint_that_contradicts_itself_is_refused(changes: dict[str, Any],
 )
 def test_a_store_of_the_region_or_of_ones_own(url: str) -> None:
     assert BedrockSettings.of(endpoint(s3_endpoint_url=url)).bucket
+
+
+@pytest.mark.parametrize("as_text", [False, True], ids=["object", "text"])
+@pytest.mark.parametrize("error", [None, {}, {"errorCode": None, "errorMessage": ""}], ids=["none", "empty", "blank"])
+def test_an_answer_beside_an_error_of_nothing_or_as_a_text_is_one(error: Any, *, as_text: bool) -> None:
+    output = {"output": {"message": {"content": [{"text": "ok"}]}}, "stopReason": "end_turn", "usage": {"inputTokens": 4.0}}
+    tree = {"recordId": "0" * 18, "modelOutput": json.dumps(output) if as_text else output, "error": error}
+    result = read_row(json.dumps(tree).encode(), model="m")
+    assert (result.output, result.error_code, result.tokens_in) == ("ok", None, 4)

@@ -114,8 +114,10 @@ def test_the_spool_keeps_open_intents_only(scene: Any) -> None:
     answers = scene.spool / f"{shards[0].intent_id}.out.jsonl"
     answers.write_bytes(b"")
     (scene.spool / ".tmp-half-written").write_bytes(b"")
+    strange = scene.spool / "letter.txt"  # as it would be found in an inbox, were the spool a link to it
+    strange.write_bytes(b"")
     assert clean_spool(scene.spool, {shards[0].intent_id}) == 2
-    assert sorted(scene.spool.iterdir()) == sorted([shards[0].path, answers])
+    assert sorted(scene.spool.iterdir()) == sorted([shards[0].path, answers, strange])
 
 
 def test_a_shard_never_shows_text(scene: Any) -> None:

@@ -13,16 +13,13 @@ from sinks.answers import sort_out
 from sinks.errors import EndpointError
 from sinks.ingest import CompletedRow, IngestReport, ResultPlace, ingest
 from sinks.ledger.entry import Event
-from sinks.ledger.queries import OpenIntent, open_intents, run_state
+from sinks.ledger.queries import OpenIntent, open_intents
 from sinks.request import Message, Part, Prompt, TaskKind
 from sinks.retire import retire, unretired
 from sinks.shard import LaneResult
+from tests.sinks.egress.kill import KilledError
 
 RUN = "nightly-2026-11-22"
-
-
-class KilledError(BaseException):
-    """As `kill -9` would: nothing catches it, nothing is written after it."""
 
 
 @dataclass
@@ -60,11 +57,6 @@ def take_in(scene: Any, intent: OpenIntent, shelf: Shelf, **changes: Any) -> Ing
     return ingest(scene.ledger, scene.lane, intent, **{**options, **changes})
 
 
-def states(scene: Any) -> list[str]:
-    table = run_state(scene.ledger, RUN)
-    return [found.state for record_id in ("r-ada", "r-bob", "r-cyd") if (found := table.get(record_id)) is not None]
-
-
 def error_line(intent: OpenIntent, ordinal: int, code: str) -> bytes:
     row_id = f"{intent.intent_id[:12]}-{ordinal:06d}"
     return json.dumps({"custom_id": row_id, "response": None, "error": {"code": code, "message": "m"}}).encode() + b"\n"
@@ -90,7 +82,7 @@ def test_a_finished_job_ends_in_one_commit_and_leaves_nothing_behind(scene: Any,
     assert scene.provider.files == {}
     assert list(scene.spool.iterdir()) == []
     assert open_intents(scene.ledger) == unretired(scene.ledger) == []
-    assert states(scene) == ["completed"] * 3
+    assert list(scene.states().values()) == ["completed"] * 3
 
 
 @pytest.mark.parametrize("state", ["validating", "in_progress", "finalizing", "cancelling", "scheduling", "a state nobody knows"])
@@ -103,14 +95,14 @@ def test_a_job_that_has_not_ended_changes_nothing(scene: Any, shelf: Shelf, stat
     assert (shelf.writes, scene.ledger.head(), scene.provider.deleted) == (0, head, [])
 
 
-@pytest.mark.parametrize("state", ["failed", "expired", "cancelled", "completed"])
+@pytest.mark.parametrize("state", ["failed", "expired", "cancelled"])
 def test_a_job_without_any_row_frees_all_records(scene: Any, shelf: Shelf, state: str) -> None:
     intent = submitted(scene)
     scene.provider.jobs["batch_1"] = replace(scene.provider.jobs["batch_1"], state=state)
     report = take_in(scene, intent, shelf)
     assert report.missing == ("r-ada", "r-bob", "r-cyd")
     assert shelf.writes == 0
-    assert states(scene) == ["released"] * 3
+    assert list(scene.states().values()) == ["released"] * 3
     assert {entry["reason"] for entry in scene.events(Event.RELEASED)} == {"missing_row"}
 
 
@@ -120,7 +112,7 @@ def test_expired_rows_are_sent_again_and_finished_ones_kept(scene: Any, shelf: S
     scene.provider.finish("batch_1", scene.answer(intent.intent_id, {0: "Ada."}), errors=expired, state="expired")
     report = take_in(scene, intent, shelf)
     assert (report.completed, report.missing) == (1, ("r-bob", "r-cyd"))
-    assert states(scene) == ["completed", "released", "released"]
+    assert list(scene.states().values()) == ["completed", "released", "released"]
     (again,) = scene.freeze_all([scene.clear(record_id, attempt=2) for record_id in report.missing]).shards
     assert scene.hand_over(again).provider_job_id == "batch_2"
 
@@ -155,18 +147,25 @@ def test_error_rows_fail_with_their_code(scene: Any, shelf: Shelf) -> None:
         pytest.param(
             lambda lines: [lines[0], b"\n", *lines[1:-1], lines[-1][:-1]], ["completed"] * 3, [], id="blank line, no last newline"
         ),
-        pytest.param(lambda _: [], ["released"] * 3, [], id="zero bytes"),
-        pytest.param(lambda _: [b"504\n"] * 9, ["released"] * 3, ["torn_line"], id="no rows at all"),
     ],
 )
 def test_odd_files(scene: Any, shelf: Shelf, odd: Callable[[list[bytes]], list[bytes]], outcome: list[str], codes: list[str]) -> None:
     intent = submitted(scene)
     scene.provider.finish("batch_1", odd(scene.answer(intent.intent_id, {0: "Ada.", 1: "Bob.", 2: "Cyd."})))
     report = take_in(scene, intent, shelf)
-    assert states(scene) == outcome
+    assert list(scene.states().values()) == outcome
     assert [entry["detail_code"] for entry in scene.events(Event.QUARANTINED)] == codes
     assert (report.quarantined > 0) is bool(codes)
     assert len(shelf.rows) == outcome.count("completed")
+
+
+@pytest.mark.parametrize(("lines", "codes"), [([], []), ([b"504\n"] * 9, ["torn_line"])], ids=["zero bytes", "no rows at all"])
+def test_a_job_that_was_stopped_owes_no_answer(scene: Any, shelf: Shelf, lines: list[bytes], codes: list[str]) -> None:
+    intent = submitted(scene)
+    scene.provider.finish("batch_1", lines, state="expired")
+    assert len(take_in(scene, intent, shelf).missing) == 3
+    assert list(scene.states().values()) == ["released"] * 3
+    assert [entry["detail_code"] for entry in scene.events(Event.QUARANTINED)] == codes
 
 
 def test_a_page_in_place_of_results_is_asked_for_again(scene: Any, shelf: Shelf) -> None:
@@ -200,7 +199,7 @@ def test_killed_before_the_commit_the_same_results_are_taken_in_again(scene: Any
     with pytest.raises(KilledError):
         take_in(scene, intent, shelf, write=die)
     written = dict(shelf.rows)
-    assert states(scene) == ["submitted"] * 3
+    assert list(scene.states().values()) == ["submitted"] * 3
     assert scene.provider.deleted == []
     (same,) = open_intents(scene.ledger)
     take_in(scene, same, shelf)
@@ -218,7 +217,7 @@ def test_killed_before_the_deletion_the_remains_are_deleted_later(scene: Any, sh
     scene.provider.on_delete = die
     with pytest.raises(KilledError):
         take_in(scene, intent, shelf)
-    assert states(scene) == ["completed"] * 3
+    assert list(scene.states().values()) == ["completed"] * 3
     assert open_intents(scene.ledger) == []
     scene.provider.on_delete = lambda: None
     (left,) = unretired(scene.ledger)

@@ -3,47 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
-from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from policies.model import Endpoint
-from sinks.clients.openai_client import BatchJob
 from sinks.errors import EndpointError, LedgerUnavailableError, RejectedError
 from sinks.handover import HandOverState
-from sinks.lanes import Sought
 from sinks.ledger.entry import Entry, Event
-from sinks.ledger.queries import open_intents, run_state
-from sinks.reconcile import OnAmbiguous, ReconcileReport, reconcile
-from sinks.shard import FrozenShard
-
-RUN = "nightly-2026-11-22"
-
-
-class KilledError(BaseException):
-    """As `kill -9` would: nothing catches it, nothing is written after it."""
-
-
-def killed() -> None:
-    raise KilledError
-
-
-def recover(scene: Any, **options: Any) -> ReconcileReport:
-    return reconcile(scene.ledger, {"cloud-test": scene.lane, "local-test": scene.lane}, scene.registry, now=scene.now, **options)
-
-
-def states(scene: Any) -> dict[str, str]:
-    table = run_state(scene.ledger, RUN)
-    return {record_id: found.state for record_id in ("r-ada", "r-bob", "r-cyd") if (found := table.get(record_id)) is not None}
-
-
-def again(scene: Any, *record_ids: str, attempt: int = 2) -> FrozenShard:
-    """Clear and freeze records once more."""
-    shard: FrozenShard
-    (shard,) = scene.freeze_all([scene.clear(record_id, attempt=attempt) for record_id in record_ids]).shards
-    return shard
+from sinks.ledger.queries import open_intents
+from sinks.reconcile import ReconcileReport
+from tests.sinks.egress.kill import KilledError, killed
 
 
 def test_a_hand_over_is_one_upload_one_create_and_three_commits(scene: Any) -> None:
@@ -58,7 +28,7 @@ def test_a_hand_over_is_one_upload_one_create_and_three_commits(scene: Any) -> N
     assert [entry["event"] for entry in scene.events(Event.SUBMITTING, Event.SUBMITTED)] == ["submitting"] * 3 + ["submitted"]
     (intent,) = open_intents(scene.ledger)
     assert (intent.state, intent.provider_job_id, intent.record_ids) == ("submitted", "batch_1", ("r-ada", "r-bob", "r-cyd"))
-    assert recover(scene) == ReconcileReport()
+    assert scene.recover() == ReconcileReport()
 
 
 def test_the_intent_is_durable_before_the_first_byte_leaves(scene: Any) -> None:
@@ -76,11 +46,11 @@ def test_a_definite_refusal_frees_the_records(scene: Any) -> None:
     shard = scene.frozen()
     outcome = scene.hand_over(shard)
     assert (outcome.state, outcome.code) == (HandOverState.REJECTED, "http_400")
-    assert set(states(scene).values()) == {"rejected"}
+    assert set(scene.states().values()) == {"rejected"}
     assert scene.provider.files == {}  # the upload went with it
     assert not shard.path.exists()
     scene.provider.before_create = lambda: None
-    assert scene.hand_over(again(scene, "r-ada", "r-bob", "r-cyd")).state is HandOverState.SUBMITTED
+    assert scene.hand_over(scene.again()).state is HandOverState.SUBMITTED
 
 
 def test_an_unusable_endpoint_is_rejected_and_said(scene: Any) -> None:
@@ -92,17 +62,17 @@ def test_an_unusable_endpoint_is_rejected_and_said(scene: Any) -> None:
         scene.hand_over(scene.frozen())
     (entry,) = scene.events(Event.REJECTED)
     assert entry["detail_code"] == "endpoint_unusable"
-    assert set(states(scene).values()) == {"rejected"}
+    assert set(scene.states().values()) == {"rejected"}
 
 
 def test_a_drop_after_the_providers_commit_is_ambiguous_and_then_adopted(scene: Any, drop: Callable[[], None]) -> None:
     scene.provider.after_create = drop
     outcome = scene.hand_over(scene.frozen())
     assert (outcome.state, outcome.code) == (HandOverState.AMBIGUOUS, "connection_lost")
-    assert set(states(scene).values()) == {"ambiguous"}
-    report = recover(scene)
+    assert set(scene.states().values()) == {"ambiguous"}
+    report = scene.recover()
     assert report == ReconcileReport(adopted=(outcome.intent_id,))
-    assert set(states(scene).values()) == {"submitted"}
+    assert set(scene.states().values()) == {"submitted"}
     assert scene.provider.creates == 1
 
 
@@ -112,17 +82,17 @@ def test_killed_between_submitting_and_submitted(scene: Any, moment: str) -> Non
     shard = scene.frozen()
     with pytest.raises(KilledError):
         scene.hand_over(shard)
-    assert set(states(scene).values()) == {"submitting"}
+    assert set(scene.states().values()) == {"submitting"}
     setattr(scene.provider, moment, lambda: None)
     if moment == "after_create":
-        assert recover(scene).adopted == (shard.intent_id,)
+        assert scene.recover().adopted == (shard.intent_id,)
     else:
-        assert recover(scene).waiting == (shard.intent_id,)
+        assert scene.recover().waiting == (shard.intent_id,)
         scene.later(seconds=120)
-        assert recover(scene).not_found == (shard.intent_id,)
-        scene.hand_over(again(scene, "r-ada", "r-bob", "r-cyd"))
+        assert scene.recover().not_found == (shard.intent_id,)
+        scene.hand_over(scene.again())
     assert len(scene.provider.jobs) == 1
-    assert set(states(scene).values()) == {"submitted"}
+    assert set(scene.states().values()) == {"submitted"}
 
 
 def test_a_ledger_that_dies_after_the_request_loses_nothing(scene: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,192 +108,8 @@ def test_a_ledger_that_dies_after_the_request_loses_nothing(scene: Any, monkeypa
     with pytest.raises(LedgerUnavailableError):
         scene.hand_over(shard)
     monkeypatch.setattr(scene.ledger, "commit", commit)
-    assert recover(scene).adopted == (shard.intent_id,)
+    assert scene.recover().adopted == (shard.intent_id,)
     assert scene.provider.creates == 1
-
-
-def lost(scene: Any, drop: Callable[[], None]) -> FrozenShard:
-    """A hand-over that never reached the provider's batches; only its upload did."""
-    scene.provider.before_create = drop
-    shard: FrozenShard = scene.frozen()
-    scene.hand_over(shard)
-    scene.provider.before_create = lambda: None
-    return shard
-
-
-def test_not_found_needs_two_listings_some_time_apart(scene: Any, drop: Callable[[], None]) -> None:
-    shard = lost(scene, drop)
-    assert recover(scene).waiting == (shard.intent_id,)
-    scene.later(seconds=119)
-    assert recover(scene).waiting == (shard.intent_id,)
-    assert set(states(scene).values()) == {"ambiguous"}
-    scene.later(seconds=1)
-    assert recover(scene).not_found == (shard.intent_id,)
-    assert set(states(scene).values()) == {"rejected"}
-    assert scene.provider.files == {}  # the orphan upload was swept
-    assert recover(scene) == ReconcileReport()
-
-
-def test_a_job_that_shows_in_the_second_listing_is_adopted(scene: Any, drop: Callable[[], None]) -> None:
-    scene.provider.after_create = drop
-    shard = scene.frozen()
-    scene.hand_over(shard)
-    scene.provider.listing = lambda _: []  # the listing lags behind
-    assert recover(scene).waiting == (shard.intent_id,)
-    scene.provider.listing = lambda jobs: jobs
-    scene.later(seconds=120)
-    assert recover(scene).adopted == (shard.intent_id,)
-
-
-@pytest.mark.parametrize("changes", [{"provider": "emulator"}, {"settings": {"reconcile_after_s": 0}}], ids=["emulator", "setting"])
-def test_without_a_wait_two_listings_follow_at_once(scene: Any, cloud: Endpoint, drop: Callable[[], None], changes: dict[str, Any]) -> None:
-    endpoint = replace(cloud, **changes)
-    scene.registry[cloud.name] = endpoint
-    scene.provider.before_create = drop
-    shard = scene.frozen(endpoint=endpoint)
-    scene.hand_over(shard)
-    listings: list[int] = []
-
-    def listing(jobs: list[BatchJob]) -> list[BatchJob]:
-        listings.append(len(jobs))
-        return jobs
-
-    scene.provider.listing = listing
-    assert recover(scene).not_found == (shard.intent_id,)
-    assert len(listings) == 2
-
-
-def test_hold_waits_for_a_person(scene: Any, drop: Callable[[], None]) -> None:
-    shard = lost(scene, drop)
-    recover(scene, on_ambiguous=OnAmbiguous.HOLD)
-    scene.later(hours=1)
-    for _ in range(2):
-        assert recover(scene, on_ambiguous=OnAmbiguous.HOLD).held == (shard.intent_id,)
-    assert set(states(scene).values()) == {"ambiguous"}
-    assert sum(entry["state"] == "held" for entry in scene.events(Event.AMBIGUOUS)) == 1
-    assert len(scene.provider.files) == 1  # nothing is swept under a person's eyes
-
-
-def test_of_two_jobs_the_earliest_is_adopted_and_the_other_stopped(scene: Any, drop: Callable[[], None]) -> None:
-    scene.provider.after_create = drop
-    shard = scene.frozen()
-    scene.hand_over(shard)
-    scene.provider.add("file_1", scene.provider.jobs["batch_1"].metadata)
-    report = recover(scene)
-    assert (report.adopted, report.stopped) == ((shard.intent_id,), ("batch_2",))
-    assert scene.provider.cancelled == ["batch_2"]
-    (intent,) = open_intents(scene.ledger)
-    assert (intent.state, intent.provider_job_id) == ("submitted", "batch_1")
-    (entry,) = scene.events(Event.CANCELLED)
-    assert (entry["provider_job_id"], entry["detail_code"]) == ("batch_2", "extra_job")
-
-
-def test_killed_while_stopping_the_second_job_leaves_nothing_to_resend(scene: Any, drop: Callable[[], None], monkeypatch: Any) -> None:
-    scene.provider.after_create = drop
-    shard = scene.frozen()
-    scene.hand_over(shard)
-    scene.provider.add("file_1", scene.provider.jobs["batch_1"].metadata)
-    monkeypatch.setattr(scene.lane, "cancel", lambda _: killed())
-    with pytest.raises(KilledError):
-        recover(scene)
-    assert set(states(scene).values()) == {"ambiguous"}
-    monkeypatch.undo()
-    assert recover(scene).adopted == (shard.intent_id,)
-
-
-def test_a_late_orphan_is_adopted_while_nothing_was_sent_in_its_place(scene: Any, drop: Callable[[], None]) -> None:
-    shard = lost(scene, drop)
-    recover(scene)
-    scene.later(seconds=120)
-    recover(scene)
-    scene.provider.add("file_9", {"intent": shard.intent_id, "digest": scene.events(Event.SUBMITTING)[0]["shard_hmac"]})
-    assert recover(scene).adopted == (shard.intent_id,)
-    assert set(states(scene).values()) == {"submitted"}
-    assert scene.provider.cancelled == []
-
-
-def test_a_late_orphan_is_stopped_and_counted_once_its_records_were_sent_again(scene: Any, drop: Callable[[], None]) -> None:
-    shard = lost(scene, drop)
-    recover(scene)
-    scene.later(seconds=120)
-    recover(scene)
-    scene.hand_over(again(scene, "r-ada", "r-bob", "r-cyd"))
-    orphan = scene.provider.add("file_9", {"intent": shard.intent_id, "digest": scene.events(Event.SUBMITTING)[0]["shard_hmac"]})
-    assert recover(scene) == ReconcileReport(stopped=(orphan,))
-    assert scene.provider.cancelled == [orphan]
-    assert set(states(scene).values()) == {"submitted"}
-    (intent,) = open_intents(scene.ledger)
-    assert intent.provider_job_id == "batch_1"
-    assert recover(scene) == ReconcileReport()
-
-
-def test_an_intent_is_watched_for_two_days(scene: Any, drop: Callable[[], None]) -> None:
-    shard = lost(scene, drop)
-    recover(scene)
-    scene.later(seconds=120)
-    recover(scene)
-    scene.provider.add("file_9", {"intent": shard.intent_id, "digest": scene.events(Event.SUBMITTING)[0]["shard_hmac"]})
-    scene.now += timedelta(hours=49)
-    assert recover(scene) == ReconcileReport()
-
-
-def test_a_listing_that_repeats_itself_proves_nothing(scene: Any, drop: Callable[[], None], monkeypatch: pytest.MonkeyPatch) -> None:
-    shard = lost(scene, drop)
-    scene.provider.add("file_8", {"intent": "another"})
-    monkeypatch.setattr(scene.provider, "batch_page", lambda _: (list(scene.provider.jobs.values()), True))
-    for _ in range(2):
-        scene.later(hours=1)
-        assert recover(scene).unreachable == (shard.intent_id,)
-    assert set(states(scene).values()) == {"ambiguous"}
-
-
-def test_a_provider_that_cannot_be_asked_keeps_the_intent_open(
-    scene: Any, drop: Callable[[], None], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    shard = lost(scene, drop)
-
-    def down(_: object) -> None:
-        raise EndpointError("no usable answer")
-
-    monkeypatch.setattr(scene.provider, "batch_page", down)
-    assert recover(scene).unreachable == (shard.intent_id,)
-    assert reconcile(scene.ledger, {}, scene.registry, now=scene.now).unreachable == (shard.intent_id,)
-    assert set(states(scene).values()) == {"ambiguous"}
-
-
-def test_a_job_with_our_intent_and_another_digest_is_left_to_a_person(scene: Any, drop: Callable[[], None]) -> None:
-    shard = lost(scene, drop)
-    scene.provider.add("file_9", {"intent": shard.intent_id, "digest": "0" * 32})
-    assert recover(scene).unreachable == (shard.intent_id,)
-
-
-def test_a_server_that_keeps_no_metadata_is_matched_by_the_uploads_name(scene: Any, drop: Callable[[], None]) -> None:
-    scene.provider.after_create = drop
-    shard = scene.frozen()
-    scene.hand_over(shard)
-    scene.provider.jobs = {job_id: replace(job, metadata={}) for job_id, job in scene.provider.jobs.items()}
-    assert recover(scene).adopted == (shard.intent_id,)
-
-
-def test_the_listing_is_paged_past_newer_jobs(scene: Any, drop: Callable[[], None]) -> None:
-    scene.provider.after_create = drop
-    shard = scene.frozen()
-    scene.hand_over(shard)
-    for number in range(7):
-        scene.provider.add("file_8", {"intent": f"other-{number}"})
-    assert recover(scene).adopted == (shard.intent_id,)
-
-
-@pytest.mark.parametrize("oldest_first", [False, True], ids=["newest first", "oldest first"])
-def test_the_order_of_the_listing_does_not_hide_a_job(scene: Any, drop: Callable[[], None], oldest_first: bool) -> None:  # noqa: FBT001
-    for number in range(5):  # jobs of long ago
-        scene.provider.add("file_8", {"intent": f"old-{number}"}, at=scene.now - timedelta(days=9))
-    scene.provider.after_create = drop
-    shard = scene.frozen()
-    scene.hand_over(shard)
-    if oldest_first:
-        scene.provider.listing = lambda jobs: jobs[::-1]
-    assert recover(scene).adopted == (shard.intent_id,)
 
 
 def test_local_work_without_an_outcome_is_simply_done_again(scene: Any, local: Endpoint) -> None:
@@ -331,48 +117,13 @@ def test_local_work_without_an_outcome_is_simply_done_again(scene: Any, local: E
     shard = scene.frozen(endpoint=local)
     with pytest.raises(KilledError):
         scene.hand_over(shard)
-    assert recover(scene).not_found == (shard.intent_id,)
-    assert set(states(scene).values()) == {"rejected"}
+    assert scene.recover().not_found == (shard.intent_id,)
+    assert set(scene.states().values()) == {"rejected"}
 
 
 def test_a_local_job_that_died_with_its_process_is_done_again(scene: Any, local: Endpoint) -> None:
     shard = scene.frozen(endpoint=local)
     scene.hand_over(shard)
-    assert recover(scene) == ReconcileReport()
+    assert scene.recover() == ReconcileReport()
     scene.provider.jobs.clear()
-    assert recover(scene).not_found == (shard.intent_id,)
-
-
-def test_a_lane_is_told_what_to_look_for_and_which_jobs_belong_to_others(
-    scene: Any, drop: Callable[[], None], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked: list[Sought] = []
-
-    def find(sought: Sought) -> list[str]:
-        asked.append(sought)
-        return []
-
-    monkeypatch.setattr(scene.lane, "find", find)
-    shard = lost(scene, drop)
-    digest = scene.events(Event.SUBMITTING)[0]["shard_hmac"]
-    begun = {"at": scene.now, "attempt": 1, "endpoint": "cloud-test"}
-    scene.ledger.commit(
-        [
-            Entry(event=Event.SUBMITTED, run_id="of-last-night", intent_id="a" * 32, provider_job_id="batch_8", state="submitted", **begun),
-            Entry(event=Event.SUBMITTED, run_id=RUN, intent_id="b" * 32, provider_job_id="b" * 32, state="submitted", **begun),
-        ]
-    )
-    assert recover(scene).waiting == (shard.intent_id,)
-    assert asked == [Sought(intent_id=shard.intent_id, digest=digest, since=scene.now, rows=3, known=frozenset({"batch_8"}))]
-
-
-def test_a_new_attempt_spends_a_new_clearance_at_the_same_gate(scene: Any, drop: Callable[[], None]) -> None:
-    lost(scene, drop)
-    recover(scene)
-    scene.later(seconds=120)
-    recover(scene)
-    outcome = scene.hand_over(again(scene, "r-ada", "r-bob", "r-cyd"))
-    assert outcome.state is HandOverState.SUBMITTED
-    attempts = {(entry["intent_id"], entry["attempt"]) for entry in scene.events(Event.SUBMITTING)}
-    assert {attempt for _, attempt in attempts} == {1, 2}
-    assert len(attempts) == 2
+    assert scene.recover().not_found == (shard.intent_id,)

@@ -13,7 +13,7 @@ from policies.model import Endpoint
 from sinks.errors import EndpointError
 from sinks.ingest import CompletedRow, IngestReport, ResultPlace, ingest
 from sinks.ledger.entry import Entry, Event
-from sinks.ledger.queries import OpenIntent, open_intents, run_state
+from sinks.ledger.queries import OpenIntent, open_intents
 from sinks.reconcile import reconcile
 from sinks.retire import unretired
 from sinks.unshown import RESULTS_NOT_SHOWN, results_after
@@ -29,10 +29,6 @@ def write(rows: Sequence[CompletedRow]) -> dict[str, ResultPlace]:
 def take_in(scene: Any, intent: OpenIntent, **changes: Any) -> IngestReport:
     about = {"endpoint": scene.registry[intent.endpoint], "prompt": scene.prompt, "write": write, "spool": scene.spool, "now": scene.now}
     return ingest(scene.ledger, scene.lane, intent, **{**about, **changes})
-
-
-def states(scene: Any) -> list[str]:
-    return [found.state for record_id in ("r-ada", "r-bob", "r-cyd") if (found := run_state(scene.ledger, RUN).get(record_id))]
 
 
 def submitted(scene: Any) -> OpenIntent:
@@ -66,12 +62,34 @@ def test_answers_that_are_counted_and_not_shown_yet_are_waited_for(scene: Any, c
     for _ in range(2):
         assert not take_in(scene, intent).ended
         scene.later(minutes=14)
-    assert (states(scene), scene.provider.deleted, len(scene.events(Event.QUARANTINED))) == (["submitted"] * 3, [], 1)
+    assert (list(scene.states().values()), scene.provider.deleted, len(scene.events(Event.QUARANTINED))) == (["submitted"] * 3, [], 1)
     lines = scene.answer(intent.intent_id, {row: text for row, text in TEXTS.items() if row not in errors})
     scene.provider.finish("batch_1", lines, errors=[error_line(intent, row, code) for row, code in errors.items()], state=state)
     counts(scene, completed=completed, failed=len(errors), state=state)
     report = take_in(scene, intent)
     assert (report.ended, report.completed, report.deleted) == (True, 3 - len(errors), True)
+
+
+@pytest.mark.parametrize("total", [None, 0], ids=["no counts", "counts of nothing"])
+@pytest.mark.parametrize("content", [None, b"{"], ids=["no file", "torn"])
+def test_a_job_that_is_done_and_counts_nothing_owes_an_answer(scene: Any, total: int | None, content: bytes | None) -> None:
+    intent = submitted(scene)
+    if content is not None:
+        scene.provider.finish("batch_1", [content])
+    shown = scene.provider.jobs["batch_1"]
+    scene.provider.jobs["batch_1"] = replace(shown, state="Completed", total=total, completed=total, failed=total)
+    assert not take_in(scene, intent).ended
+    scene.provider.finish("batch_1", scene.answer(intent.intent_id, TEXTS), state="Completed")
+    report = take_in(scene, intent)
+    assert (report.ended, report.completed, report.deleted) == (True, 3, True)
+
+
+def test_an_error_in_place_of_results_is_not_read_as_lost_rows(scene: Any) -> None:
+    intent = submitted(scene)
+    scene.provider.finish("batch_1", [b'{\n "error": {"message": "the file is not ready"}\n}'])
+    with pytest.raises(EndpointError, match="an error came in place of results"):
+        take_in(scene, intent)
+    assert set(scene.states().values()) == {"submitted"}
 
 
 @pytest.mark.parametrize("held", [False, True], ids=["sent again", "held"])
@@ -85,7 +103,7 @@ def test_the_wait_has_an_end_by_the_ledger_and_nothing_unfetched_is_deleted(scen
     files = dict(scene.provider.files)
     report = take_in(scene, intent, hold_unshown=held)
     assert (report.ended, len(report.missing), report.held, report.deleted) == (True, 0 if held else 3, 3 if held else 0, False)
-    assert states(scene) == ["held" if held else "released"] * 3
+    assert list(scene.states().values()) == ["held" if held else "released"] * 3
     assert {entry["reason"] for entry in scene.events(Event.HELD)} == ({RESULTS_NOT_SHOWN} if held else set())
     assert (scene.provider.files, scene.provider.deleted, unretired(scene.ledger)) == (files, [], [])
     (ended,) = scene.events(Event.JOB_ENDED)
@@ -124,7 +142,7 @@ def test_what_is_late_is_held_in_the_commit_that_ends_its_job(scene: Any) -> Non
     head = scene.ledger.head()
     report = take_in(scene, intent, held_as={"r-bob": "waiting_cloud_deadline"})
     assert (report.completed, report.held, report.missing) == (1, 1, ("r-cyd",))
-    assert states(scene) == ["completed", "held", "released"]
+    assert list(scene.states().values()) == ["completed", "held", "released"]
     assert scene.ledger.head() == head + 2  # all outcomes with the job's end; the deletion
 
 
@@ -138,11 +156,11 @@ def test_a_job_with_rows_of_others_alone_is_not_ours_and_ours_is_found_later(sce
     files = dict(scene.provider.files)
     report = take_in(scene, replace(intent, provider_job_id=theirs))
     assert (report.held, report.missing, report.deleted) == (3, (), False)
-    assert (states(scene), open_intents(scene.ledger), unretired(scene.ledger)) == (["held"] * 3, [], [])
+    assert (list(scene.states().values()), open_intents(scene.ledger), unretired(scene.ledger)) == (["held"] * 3, [], [])
     assert (scene.provider.files, scene.provider.deleted) == (files, [])
     scene.later(hours=3)
     found = reconcile(scene.ledger, {intent.endpoint: scene.lane}, scene.registry, now=scene.now)
-    assert (found.adopted, found.stopped, states(scene)) == ((intent.intent_id,), (), ["submitted"] * 3)
+    assert (found.adopted, found.stopped, list(scene.states().values())) == ((intent.intent_id,), (), ["submitted"] * 3)
     scene.provider.finish("batch_1", scene.answer(intent.intent_id, TEXTS))
     (ours,) = open_intents(scene.ledger)
     assert (ours.provider_job_id, take_in(scene, ours).completed, scene.lane.handed) == ("batch_1", 3, 1)
