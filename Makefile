@@ -90,8 +90,8 @@ bench-routing: $(STAMP) ## assignments a second, by strategy, whole and the arra
 month: $(STAMP) ## a simulated month of routing: deadlines, budget, restricted egress, cost beside hindsight; SEED=7
 	$(BIN)/python -m benchmarks.month $(if $(SEED),--seed $(SEED))
 
-chaos: $(STAMP) ## cloud nights with faults, kills and second runners; NIGHTS=300 SEED=1 PROVIDER=openai|anthropic|bedrock; an hour
-	$(BIN)/python -m tests.chaos.campaign --nights $(or $(NIGHTS),300) --seed $(or $(SEED),1) $(if $(PROVIDER),--provider $(PROVIDER))
+chaos: $(STAMP) ## cloud nights with faults, kills and second runners; NIGHTS=300 SEED=8000 PROVIDER=openai|anthropic|bedrock; an hour
+	$(BIN)/python -m tests.chaos.campaign --nights $(or $(NIGHTS),300) --seed $(or $(SEED),8000) $(if $(PROVIDER),--provider $(PROVIDER))
 
 planned-equals-complete: $(STAMP) ## planned and complete evidence decide alike, on CORPORA=DIR or the committed documents
 	$(BIN)/python benchmarks/agreement.py $(CORPORA)

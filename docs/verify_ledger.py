@@ -687,7 +687,9 @@ def verify_once(folder: Path, pinned: Sequence[Key] | None, anchors: Sequence[Pa
     kind = "intact" if pinned is not None else "self-consistent, key not pinned"
     temporary, newest = len(names) - len(files), log.notes[log.size]
     detail = f"{log.size} entries in {len(log.notes)} segments, root {newest.root.hex()}, {len(log.keys)} signing key(s)"
-    return f"{kind}: {detail}, {len(kept)} anchored checkpoint(s)" + (f", {temporary} temporary file(s) ignored" if temporary else "")
+    seen = max((note.size for _, note in kept), default=0)
+    compared = f"{len(kept)} anchored checkpoint(s) up to entry {seen}" if kept else "no anchor: a tail that was cut off would not be seen"
+    return f"{kind}: {detail}, {compared}" + (f", {temporary} temporary file(s) ignored" if temporary else "")
 
 
 def verify(folder: Path, pinned: Sequence[Key] | None = None, anchors: Sequence[Path] = (), processes: int = 0) -> tuple[int, str]:

@@ -4,13 +4,14 @@
   that was cleared since. So no order of results, kills and starts brings a job above its budget.
 - What does not fit stays inside, where the decision permits it and the job says `on_budget: local`, or is held for another night. With
   `on_budget: stop`, nothing more goes to any provider tonight, from the first record that does not fit: also after a kill, by the ledger.
+  What had been given back to be asked in the cloud by then had found room, and goes if it still fits.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from decimal import Decimal
 
 from detectors.document import Document
@@ -32,7 +33,9 @@ from policies.budget import (
 from policies.model import Assignment, Decision, Endpoint, Lane
 from policies.prices import caches
 from sinks.ledger.entry import Entry, Event
-from sinks.ledger.spending import TOLD, EndpointCost, Told, alerts_told, committed, run_costs
+from sinks.ledger.escalations import ESCALATED
+from sinks.ledger.spending import TOLD, EndpointCost, Told, alerts_told, committed, run_costs, stops
+from sinks.ledger.told import Reason
 from sinks.reconcile import WATCH
 from sinks.tokens import input_tokens
 
@@ -44,8 +47,11 @@ _LIMIT_OF = {BUDGET_NIGHT: NIGHT, BUDGET_MONTH: MONTH, ENDPOINT_NIGHT: NIGHT, EN
 def count_committed(night: Night) -> None:
     """Read what the job is committed to from the ledger again: at the beginning of every pass over the documents."""
     night.committed = _committed(night) if night.job.budget.limited else Committed()
-    # What a person has released since is no reason to stop any more: a larger budget, and `waybill held retry`, go on with the night.
-    night.stopped = night.stopped or (night.job.on_budget == "stop" and any(one.reason in SPENT for one in night.states.among("held")))
+    if night.job.on_budget == "stop":
+        # What a person has released since is no reason to stop any more: a larger budget, and `waybill held retry`, go on with the night.
+        found = stops(night.ledger, night.job.name, run_id=night.run_id, held_as=SPENT | {BUDGET_STOPPED})
+        night.spent_out |= {(one.endpoint, one.period) for one in found}
+        night.stopped = night.stopped or bool(found)
 
 
 def _committed(night: Night) -> Committed:
@@ -106,8 +112,8 @@ def untold_shares(night: Night) -> list[Told]:
     return found
 
 
-def enter_told(night: Night, shares: Iterable[Told]) -> None:
-    """State that somebody was told of these shares; a higher one stands for those below it."""
+def enter_told(night: Night, shares: Iterable[Told], reasons: Iterable[Reason]) -> None:
+    """State that somebody was told of these shares, a higher one standing for those below it, and of why records have no result."""
     now = datetime.now(UTC)
     about = {"event": Event.ALERTED, "at": now, "run_id": night.run_id}
     night.ledger.commit(
@@ -115,6 +121,7 @@ def enter_told(night: Night, shares: Iterable[Told]) -> None:
             Entry(**about, endpoint=one.endpoint or None, state=one.period, reason=f"{TOLD}{one.share}")  # type: ignore[arg-type]
             for one in shares
         ]
+        + [Entry(**about, state=state, reason=code) for state, code in reasons]  # type: ignore[arg-type]
     )
 
 
@@ -128,12 +135,39 @@ def most_usd(night: Night, endpoint: Endpoint, document: Document) -> Decimal | 
 
     It is charged as of the moment in which it is handed over, and midnight may come before that: the dearer of two days counts.
     """
-    prices = [night.prices.of(endpoint, day) for day in (night.today, night.today + timedelta(days=1))]
+    prices = night.prices_of(endpoint)
     known = [price for price in prices if price is not None]
-    if len(known) < len(prices) or all(price.free for price in known):
-        return Decimal(0) if known == prices else None
+    if len(known) < len(prices):
+        return None
+    if all(price.free for price in known):
+        return Decimal(0)
     tokens = input_tokens(night.prompt_for(document.record_id), document.parts, night.tokenizers.get(endpoint.name))
     return max(price.bound(tokens.at_most, night.prompt.max_tokens, caching=caches(endpoint)) for price in known)
+
+
+def enter_spent(night: Night, code: str, endpoint: Endpoint) -> None:
+    """A record did not fit into a limit: it counts as reached, and where the job says so, the night is stopped.
+
+    That is true once `stop_entries` are committed, no later than what became of the record.
+    """
+    name, period = endpoint.name if code in {ENDPOINT_NIGHT, ENDPOINT_MONTH} else _EVERYWHERE, _LIMIT_OF[code]
+    night.spent_out.add((name, period))
+    if night.job.on_budget == "stop" and not night.stopped:
+        night.stopped = True
+        at = datetime.now(UTC)
+        night.unstated.append(Entry(event=Event.STOPPED, at=at, run_id=night.run_id, endpoint=name or None, state=period, reason=code))
+
+
+def stop_entries(night: Night) -> list[Entry]:
+    """That the night is stopped, if no entry says so yet."""
+    found, night.unstated = night.unstated, []
+    return found
+
+
+def _given_back(night: Night, record_id: str) -> bool:
+    """Whether a record waits to be asked in the cloud. After a stop none is given back (`flows/escalating.py`)."""
+    state = night.states.get(record_id)
+    return state is not None and (state.state, state.reason) == ("released", ESCALATED)
 
 
 def within_budget(night: Night, decision: Decision, document: Document, assignment: Assignment) -> tuple[Assignment, Decimal | None]:
@@ -144,14 +178,14 @@ def within_budget(night: Night, decision: Decision, document: Document, assignme
     bound = most_usd(night, endpoint, document)
     if endpoint.lane is Lane.LOCAL:
         return assignment, bound
-    code = BUDGET_STOPPED if night.stopped else refusal(night.job.budget, night.committed, bound, endpoint.name)
+    stopped = night.stopped and not _given_back(night, document.record_id)
+    code = BUDGET_STOPPED if stopped else refusal(night.job.budget, night.committed, bound, endpoint.name)
     if code is None:
         if bound:
             night.committed = night.committed.plus(bound, endpoint.name)
         return assignment, bound
     if code in SPENT:
-        night.spent_out.add((endpoint.name if code in {ENDPOINT_NIGHT, ENDPOINT_MONTH} else _EVERYWHERE, _LIMIT_OF[code]))
-        night.stopped = night.job.on_budget == "stop"
+        enter_spent(night, code, endpoint)
     if night.job.on_budget == "local":
         local = [one for one in night.endpoints if one.lane is Lane.LOCAL and one.name not in night.closed]
         inside = assign(decision, local, strategy=night.job.lanes.strategy, today=night.today)

@@ -13,7 +13,7 @@ from decimal import Decimal
 
 from detectors.document import Document, Evidence
 from flows.assigning import Judged, assign_records, fellow_instead, inside_instead
-from flows.budgeting import within_budget
+from flows.budgeting import stop_entries, within_budget
 from flows.counted_evidence import evidence_counts
 from flows.night import Night
 from policies.budget import BUDGET_STOPPED, ENDPOINT_MONTH, ENDPOINT_NIGHT, NO_PRICE, SPENT
@@ -144,6 +144,7 @@ def assignment_entries(night: Night, cleared: Sequence[Cleared]) -> Entries:
             Entry(event=Event.CLEARED, at=at, run_id=run_id),
             {"record_id": record_ids, **{name: [getattr(clearance, name) for _, clearance in permitted] for name in _OF_A_CLEARANCE}},
         ),
+        *stop_entries(night),  # after all that was cleared before it
         Alike(
             Entry(event=Event.HELD, at=at, run_id=run_id),
             {"record_id": [record.document.record_id for record in held], "reason": [record.held_reason for record in held]},

@@ -29,6 +29,7 @@ from sinks.reconcile import is_remote
 from sinks.shard import LaneResult
 
 LOGGER = logging.getLogger("waybill")
+SILENT, TOLD = "silent", "told"
 FASTEST_POLL_S = 0.5
 JITTER = (0.8, 1.2)
 LOCAL_POLL_S = 5.0
@@ -92,8 +93,9 @@ def collect(night: Night, intent: OpenIntent) -> bool:
         LOGGER.warning("%s", error)
         night.odd["wrong_account"].add(intent.intent_id)
         return False
-    except EndpointError:
-        return False  # not reachable now: the job stays open and is asked again
+    except EndpointError as error:  # not reachable now: the job stays open and is asked again
+        _tell(night, str(error))
+        return False
     if not report.status.known:
         night.odd["unknown_state"].add(intent.intent_id)
     if night.load is not None:
@@ -105,6 +107,14 @@ def collect(night: Night, intent: OpenIntent) -> bool:
     else:
         night.lost += len(report.missing)
     return report.ended
+
+
+def _tell(night: Night, why: str) -> None:
+    """Say once what keeps a job from being asked, if it does so for the second time: a provider may well be away for a moment."""
+    if why in night.odd[SILENT] and why not in night.odd[TOLD]:
+        LOGGER.warning("%s", why)
+        night.odd[TOLD].add(why)
+    night.odd[SILENT].add(why)
 
 
 def _weighed(night: Night, intent: OpenIntent, results: Mapping[str, LaneResult]) -> Doubts:
@@ -169,7 +179,7 @@ def _result_row(night: Night, row: CompletedRow, data_classes: tuple[str, ...], 
         revision=result.revision,
         tokens_in=result.tokens_in,
         tokens_out=result.tokens_out,
-        cost_usd=result.cost_usd,
+        cost_usd=row.cost_usd,
         finish_reason=result.finish_reason,
         error_code=LOW_CONFIDENCE if row.doubtful else None,
         confidence=result.confidence,

@@ -12,9 +12,10 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 
+from flows.budgeting import enter_spent, stop_entries
 from flows.night import Night
 from policies.assign import permits
-from policies.budget import refusal
+from policies.budget import SPENT, refusal
 from policies.model import Endpoint, Lane
 from policies.prices import caches
 from policies.strategies.calibration import is_below
@@ -50,18 +51,27 @@ def _let_out(night: Night, record_ids: Sequence[str]) -> frozenset[str]:
     if not ways or not record_ids:
         return frozenset()
     facts = gate_facts(night.ledger, night.run_id, record_ids).records
-    return frozenset(name for name in record_ids if name in facts and any(_leads_out(night, facts[name], way) for way in ways))
+    return frozenset(name for name in record_ids if name in facts and _leads_out(night, facts[name], ways))
 
 
-def _leads_out(night: Night, record: RecordFacts, endpoint: Endpoint) -> bool:
+def _leads_out(night: Night, record: RecordFacts, ways: Sequence[Endpoint]) -> bool:
+    """Whether one of the ways is open to the record and has room. One that finds no room anywhere does not fit the budget."""
     decision = stated_decision(record)
-    if decision is None or (record.expiry is not None and record.expiry <= datetime.now(UTC)):
+    if night.stopped or decision is None or (record.expiry is not None and record.expiry <= datetime.now(UTC)):
         return False
-    if permits(decision, endpoint, today=night.today) is not None:
-        return False
-    price, size = night.prices.of(endpoint, night.today), max((one.payload_bytes or 0 for one in record.clearances), default=0)
-    bound = None if price is None else price.bound(size, night.prompt.max_tokens, caching=caches(endpoint))
-    if night.stopped or refusal(night.job.budget, night.committed, bound, endpoint.name) is not None:
-        return False
-    night.committed = night.committed.plus(bound or Decimal(0), endpoint.name)
-    return True
+    spent: list[tuple[str, Endpoint]] = []
+    for endpoint in ways:
+        if permits(decision, endpoint, today=night.today) is not None:
+            continue
+        price, size = night.prices.of(endpoint, night.today), max((one.payload_bytes or 0 for one in record.clearances), default=0)
+        bound = None if price is None else price.bound(size, night.prompt.max_tokens, caching=caches(endpoint))
+        code = refusal(night.job.budget, night.committed, bound, endpoint.name)
+        if code is None:
+            night.committed = night.committed.plus(bound or Decimal(0), endpoint.name)
+            return True
+        if code in SPENT:
+            spent.append((code, endpoint))
+    for code, endpoint in spent:
+        enter_spent(night, code, endpoint)
+    night.ledger.commit(stop_entries(night))
+    return False

@@ -10,7 +10,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,6 +18,7 @@ from flows.errors import RequestRefusedError
 from flows.job import Job
 from flows.override_entry import check_reason
 from flows.provider_access import open_providers
+from sinks.clients.calls import PROVIDER_ID
 from sinks.errors import EndpointError
 from sinks.lanes import Sought
 from sinks.lanes.inventory import FOREIGN, InventoryLane, ListedJob
@@ -32,8 +32,6 @@ from sinks.reconcile import ADOPTED, EXTRA_JOB, NOT_FOUND
 
 SHORTEST = 8
 BY_HAND = "by_hand"
-PROVIDER_JOB = re.compile(r"[A-Za-z0-9][A-Za-z0-9_=-]{0,199}|arn:[a-z0-9-]+:bedrock:[a-z0-9-]+:[0-9]+:model-invocation-job/[a-z0-9]+")
-"""It becomes part of a request's path."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +89,7 @@ def adopt(job: Job, name: str, provider_job_id: str, *, person: Person) -> Resol
     """Say which job a hand-over in doubt is. Raises RequestRefusedError where the provider shows that it is another's."""
     with _at_desk(job, name, person) as desk:
         intent, lane = desk.in_doubt(), desk.lane
-        if not PROVIDER_JOB.fullmatch(provider_job_id):
+        if not PROVIDER_ID.fullmatch(provider_job_id):
             raise RequestRefusedError("--as: expected submitted:PROVIDER_JOB_ID, the id as the provider writes it")
         if provider_job_id in jobs_of_others(desk.ledger, intent.intent_id):
             raise RequestRefusedError(f"{provider_job_id} belongs to another hand-over of this ledger")

@@ -10,7 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,11 +24,12 @@ from flows.workload import Workload
 from policies.budget import Committed
 from policies.model import EMULATOR, Endpoint
 from policies.policy import Policy
-from policies.prices import Prices
+from policies.prices import Price, Prices
 from policies.registry import rulebook_hash
 from sinks.ingest import CompletedRow, ResultPlace
 from sinks.lanes import Lane as LaneEngine
 from sinks.ledger.completions import Completed
+from sinks.ledger.entry import Entry
 from sinks.ledger.escalations import ESCALATED, escalated
 from sinks.ledger.keys import Keys
 from sinks.ledger.overrides import OverrideBook
@@ -92,7 +93,8 @@ class Night:
 
     committed: what the job is committed to pay, as of the last look into the ledger, and for what was cleared since. stopped: nothing more
     goes to a provider tonight (`on_budget: stop`). spent_out: limits that a record did not fit into, by endpoint or "" and period.
-    short: by endpoint and attempt, cleared records that are too few for a job of their provider, so far.
+    unstated: that the night is stopped, for the next commit. short: by endpoint and attempt, cleared records that are too few for a job of
+    their provider, so far.
     closed: endpoints that failed tonight (`flows/fallback.py`); failures: how many records they did not take, by failure; throttled: those
     that were waited for once. taken_up: records that waited and were released by this start. repairs: records that are asked once more,
     with the template's repair instruction; escalated: in the cloud, and the confidence of their answer from inside. escalate_below: see
@@ -121,6 +123,7 @@ class Night:
     committed: Committed = field(default_factory=Committed)
     stopped: bool = False
     spent_out: set[tuple[str, str]] = field(default_factory=set)
+    unstated: list[Entry] = field(default_factory=list)
     short: dict[ShardGroup, list[Cleared]] = field(default_factory=dict)
     closed: dict[str, Closed] = field(default_factory=dict)
     failures: Counter[str] = field(default_factory=Counter)
@@ -143,6 +146,7 @@ class Night:
     open: tuple[AsOf | None, Sequence[OpenIntent]] = (None, ())
     states_as_of: AsOf | None = None
     moulds: dict[str, Moulds] = field(default_factory=dict)
+    charged: dict[str, tuple[Prices, date, tuple[Price | None, Price | None]]] = field(default_factory=dict)
 
     @property
     def today(self) -> date:
@@ -177,6 +181,14 @@ class Night:
         if known is None or known.endpoint is not endpoint or known.prompt != prompt or known.lane is not self.lane(endpoint):
             known = self.moulds[endpoint.name] = Moulds(self.lane(endpoint), prompt, endpoint)
         return known
+
+    def prices_of(self, endpoint: Endpoint) -> tuple[Price | None, Price | None]:
+        """What a token costs at an endpoint today, and tomorrow: as for the last record, on the same day."""
+        day, known = self.today, self.charged.get(endpoint.name)
+        if known is None or known[0] is not self.prices or known[1] != day:
+            both = self.prices.of(endpoint, day), self.prices.of(endpoint, day + timedelta(days=1))
+            known = self.charged[endpoint.name] = self.prices, day, both
+        return known[2]
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:

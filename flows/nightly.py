@@ -55,6 +55,7 @@ def carry(night: Night, batch: Batch) -> None:
 def run_night(options: NightOptions, *, progress: Progress | None = None, each: Carry = carry) -> NightReport:
     """The whole night: recover what an earlier one left open, carry every batch, fetch the results, close."""
     with rarely_collected(), open_night(options, progress) as night, second_looks(night):
+        count_committed(night)  # answers from inside that are taken in here may find no money to go on with
         recover_hand_overs(night)
         if not options.collect_only:
             carry_all(night, each)

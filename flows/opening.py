@@ -25,6 +25,7 @@ from sinks.ledger.erasure import finish_forgetting
 from sinks.ledger.lock import one_runner
 from sinks.ledger.overrides import OverrideBook
 from sinks.ledger.queries import run_state
+from sinks.ledger.reader import one_thread
 from sinks.ledger.repairs import repaired
 from sinks.ledger.segments import Ledger
 from sinks.request import Prompt
@@ -51,6 +52,7 @@ def open_night(options: NightOptions, progress: Progress | None = None) -> Itera
         ledger = Ledger.open(job.ledger.path, keys=job.ledger_keys)
         # A scheduled night and a collection begin in the same second every quarter of an hour: the night waits its turn.
         stack.enter_context(one_runner(job.ledger.path, job.name, wait=options.scheduled and not options.collect_only))
+        stack.enter_context(one_thread())
         run_id, prompt, refusal = _run_of(ready, ledger)
         endpoints = start_endpoints(job, ready.endpoints, stack)
         used = {endpoint.name: endpoint for endpoint in [*endpoints, *([ready.looking] if ready.looking else [])]}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -26,6 +27,7 @@ from sinks.reconcile import OnAmbiguous, reconcile, reconcile_after, settle_refu
 from sinks.retire import retire, unretired
 from sinks.shard import FrozenShard
 
+LOGGER = logging.getLogger("waybill")
 GATE_REFUSED = "gate_refused"
 LONGEST_BACK_OFF_S = 300.0
 """A provider that wants to be left alone for longer is asked again by the next start."""
@@ -41,6 +43,8 @@ def recover_hand_overs(night: Night) -> None:
         run_id=night.run_id,
         on_ambiguous=OnAmbiguous(night.job.on_ambiguous),
     )
+    for reason in report.reasons:
+        LOGGER.warning("a hand-over stays in doubt: %s", reason)
     night.lost += len(report.not_found)
     for intent in unretired(night.ledger, night.run_id):
         lane = night.lanes.get(intent.endpoint)
@@ -125,8 +129,13 @@ def hand_over(night: Night, shard: FrozenShard) -> OpenIntent | None:
             registry=night.registry,
             now=datetime.now(UTC),
             rulebook=night.rulebook_now(),
+            overrides=night.overrides,
         )
     except GateError as refusal:  # its code is in the ledger as `quarantined`
+        if refusal.code == GateCode.OVERRIDE_RAISED:  # nothing is wrong: all of the shard is decided anew, and then knows of it
+            night.lost += len(shard.rows)
+            shard.path.unlink(missing_ok=True)
+            return None
         night.refused += 1
         _hold(night, shard, RULEBOOK_CHANGED if refusal.code == GateCode.RULEBOOK else GATE_REFUSED)
     except EndpointError:

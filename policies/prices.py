@@ -67,6 +67,11 @@ class Rates:
         """The most that an input token can cost, whatever a cache does with it."""
         return max(rate for rate in (self.input, self.cache_read, self.cache_write, self.cache_write_1h) if rate is not None)
 
+    @property
+    def free(self) -> bool:
+        """Whether none of them is above zero."""
+        return not (self.input or self.output or self.cache_read or self.cache_write or self.cache_write_1h)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LongContext:
@@ -104,8 +109,7 @@ class Price:
     @property
     def free(self) -> bool:
         """Whether nothing that is done here costs anything."""
-        every = [self.rates, *([self.long.rates] if self.long else [])]
-        return not any(rates.dearest_input or rates.output for rates in every)
+        return self.rates.free and (self.long is None or self.long.rates.free)
 
     def cost(self, usage: Usage) -> Decimal | None:
         """What a request cost, to the ledger's unit; None when it wrote to a cache and there is no rate for that."""

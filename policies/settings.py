@@ -30,7 +30,11 @@ SETTINGS: Mapping[str, frozenset[str]] = MappingProxyType(
         | {"gpu_memory_utilization", "kv_cache_dtype", "kv_cache_memory_bytes", "max_lora_rank", "max_model_len", "max_num_batched_tokens"}
         | {"max_num_seqs", "quantization", "tensor_parallel_size"},
         "openai_compatible": _EVERY | _STATED | _ADDRESS | {"max_model_len", "bytes_per_token", "concurrency", "strict_schema", "logprobs"},
-        "openai_batch": _EVERY | _STATED | _ADDRESS | _BATCH | {"token_limit_field", "strict_schema", "batch_url", "expires_after_s"},
+        "openai_batch": _EVERY
+        | _STATED
+        | _ADDRESS
+        | _BATCH
+        | {"token_limit_field", "strict_schema", "batch_url", "expires_after_s", "api_version"},
         "anthropic_batch": _EVERY
         | _STATED
         | _ADDRESS

@@ -11,6 +11,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError
@@ -42,7 +43,8 @@ class Answers:
     """The outcome of one job, by row id. strays: how many lines belong to no row, by code. never_run: missing rows that cost nothing.
 
     texts: rows with a text in their answer, whatever came of it. lines: rows that were answered or refused in any way, strays included,
-    but for those that the provider never ran.
+    but for those that the provider never ran. costs: of answered and failed rows, in US dollars (`sinks/pricing.py`); of a row that is not
+    in it, or is None there, nobody can say.
     """
 
     answered: Mapping[str, LaneResult] = field(repr=False)
@@ -52,6 +54,7 @@ class Answers:
     never_run: frozenset[str] = frozenset()
     texts: int = 0
     lines: int = 0
+    costs: Mapping[str, Decimal | None] = field(default_factory=dict)
 
     @property
     def foreign(self) -> bool:

@@ -35,6 +35,7 @@ from sinks.ledger.entry import Entry, Event
 from sinks.ledger.facts import GateFacts, RecordFacts, gate_facts
 from sinks.ledger.keys import Keys
 from sinks.ledger.lookup import registered_template
+from sinks.ledger.overrides import OverrideBook
 from sinks.ledger.segments import Ledger
 from sinks.request import Prompt
 from sinks.shard import ClearedShard, FrozenShard
@@ -60,10 +61,12 @@ def pass_gate(
     now: datetime,
     actor: str = "waybill",
     rulebook: str | None = None,
+    overrides: OverrideBook | None = None,
 ) -> ClearedShard:
     """Check a frozen shard, spend its clearances, and issue what a lane may send.
 
     rulebook: the hash of policy, registry and prices as they are on disk now; a decision under others does not let anything go.
+    overrides: of the ledger; a decision from before a class was raised lets nothing go to the cloud.
     Raises GateError (with a code of `GateCode`, or a refusal of `policies.assign.permits`) when the shard may not leave, and
     LedgerUnavailableError when the ledger cannot be read or written. Either way nothing was sent.
     """
@@ -72,7 +75,7 @@ def pass_gate(
         content = _read(shard)
         rows = inspect(content, shard, prompt, lane, keys)
         digest = keys.hmac("shard", content)
-        _spend(shard, rows, digest, prompt=prompt, ledger=ledger, keys=keys, now=now, actor=actor, rulebook=rulebook)
+        _spend(shard, rows, digest, prompt=prompt, ledger=ledger, keys=keys, now=now, actor=actor, rulebook=rulebook, overrides=overrides)
     except GateError as refusal:
         if refusal.code != GateCode.CONTENDED:
             _record_refusal(refusal, shard, ledger, now, actor)
@@ -137,6 +140,7 @@ def _spend(
     now: datetime,
     actor: str,
     rulebook: str | None,
+    overrides: OverrideBook | None,
 ) -> None:
     """Commit the intent on facts that are still the latest at the moment of the commit."""
     record_ids = [found.row.record_id for found in rows]
@@ -149,6 +153,8 @@ def _spend(
         if rulebook is not None and any(record.policy_hash != rulebook for record in facts.records.values()):
             raise GateError(GateCode.RULEBOOK)
         _check_facts(facts, shard, rows, keys, now.astimezone(UTC))
+        if overrides is not None and shard.endpoint.lane is LaneName.CLOUD:
+            _check_raised(facts, shard, rows, ledger, overrides)
         with contextlib.suppress(HeadMovedError):
             ledger.commit(entries, expected_head=facts.head)
             return
@@ -161,6 +167,21 @@ def _check_facts(facts: GateFacts, shard: FrozenShard, rows: tuple[InspectedRow,
         code = _refusal(facts.records.get(found.row.record_id), shard, found, keys, permission)
         if code is not None:
             raise GateError(code, ordinal)
+
+
+def _check_raised(facts: GateFacts, shard: FrozenShard, rows: tuple[InspectedRow, ...], ledger: Ledger, overrides: OverrideBook) -> None:
+    """Refuse what was decided before a person raised a class of it, or of another member of its family."""
+    decided = {name: one.decision_seq or 0 for name, one in facts.records.items()}
+    raised = overrides.raised_since(min(decided.values(), default=0))
+    if not raised:
+        return
+    kin = gate_facts(ledger, shard.run_id, list(raised)).records
+    families = {kin[name].family: number for name, number in sorted(raised.items(), key=lambda one: one[1]) if name in kin}
+    for ordinal, found in enumerate(rows):
+        name = found.row.record_id
+        family = facts.records[name].family
+        if max(raised.get(name, 0), families.get(family, 0) if family else 0) > decided[name]:
+            raise GateError(GateCode.OVERRIDE_RAISED, ordinal)
 
 
 class _Permission:

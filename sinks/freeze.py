@@ -9,6 +9,7 @@ Invariants kept here:
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +28,7 @@ UNENCODABLE = "unencodable_text"
 
 # Row ids have a fixed length (12 + 1 + 6), so a row's size is known before its shard's intent id is.
 _ROW_ID_PLACEHOLDER = "0" * 12 + "-000000"
+_OURS = re.compile(r"[0-9a-f]{32}\.|\.tmp-")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,9 +135,10 @@ def freeze(
 def clean_spool(spool: Path, keep: Collection[str]) -> int:
     """Delete what lies in the spool for intents not in `keep`, the open ones, and what a kill left half written; returns how many files.
 
-    Call it where nothing else freezes, under the job's lock: content stays in the spool no longer than its hand-over is open.
+    Call it where nothing else freezes, under the job's lock: content stays in the spool no longer than its hand-over is open. A file that
+    is not named as ours are stays: a link in the spool's place may lead anywhere, to the inbox for one.
     """
-    stale = [path for path in spool.glob("*") if path.is_file() and path.name.partition(".")[0] not in keep]
+    stale = [path for path in spool.glob("*") if path.is_file() and _OURS.match(path.name) and path.name.partition(".")[0] not in keep]
     for path in stale:
         path.unlink(missing_ok=True)
     return len(stale)

@@ -17,6 +17,7 @@ from sinks.errors import AmbiguousError, EndpointError, RejectedError
 from sinks.lanes import Lane
 from sinks.ledger.entry import Entry, Event
 from sinks.ledger.keys import Keys
+from sinks.ledger.overrides import OverrideBook
 from sinks.ledger.segments import Ledger
 from sinks.request import Prompt
 from sinks.shard import ClearedShard, FrozenShard
@@ -64,15 +65,25 @@ def hand_over(
     now: datetime,
     actor: str = "waybill",
     rulebook: str | None = None,
+    overrides: OverrideBook | None = None,
 ) -> HandOverOutcome:
-    """Pass the gate, send once, and commit what came of it. rulebook: as for the gate.
+    """Pass the gate, send once, and commit what came of it. rulebook, overrides: as for the gate.
 
     Raises GateError when the gate stops the shard, LedgerUnavailableError when the ledger cannot be written: before the gate's commit
     nothing was sent; after it, the intent stays open and is reconciled at the next start. Raises EndpointError, with the
     rejection committed, when the endpoint cannot be used at all.
     """
     cleared = pass_gate(
-        shard, prompt=prompt, lane=lane, ledger=ledger, keys=keys, registry=registry, now=now, actor=actor, rulebook=rulebook
+        shard,
+        prompt=prompt,
+        lane=lane,
+        ledger=ledger,
+        keys=keys,
+        registry=registry,
+        now=now,
+        actor=actor,
+        rulebook=rulebook,
+        overrides=overrides,
     )
     try:
         outcome = _send(cleared, lane)

@@ -45,7 +45,10 @@ CANCELLED_BY_HAND = "cancelled_by_hand"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompletedRow:
-    """One result on its way to Parquet: the record, and what the lane gave for it. doubtful: with too little confidence, for review."""
+    """One result on its way to Parquet: the record, what the lane gave for it, and what that cost; None: nobody can say.
+
+    doubtful: with too little confidence, for review.
+    """
 
     record_id: str
     intent_id: str
@@ -53,6 +56,7 @@ class CompletedRow:
     attempt: int
     result: LaneResult = field(repr=False)
     doubtful: bool = False
+    cost_usd: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,10 +152,11 @@ def ingest(
             intent_id=intent.intent_id,
             endpoint=endpoint,
             attempt=intent.attempt,
-            result=answers.answered[row_id],
+            result=result,
             doubtful=records[row_id] in doubts.low,
+            cost_usd=answers.costs.get(row_id),
         )
-        for row_id in answers.answered
+        for row_id, result in answers.answered.items()
     ]
     places = write(completed) if completed else {}
     kept = FOREIGN_JOB if answers.foreign and endpoint.lane is LaneName.CLOUD else RESULTS_NOT_SHOWN if unshown else None
@@ -235,7 +240,6 @@ _TOLD = (
     "lora_digest",
     "tokens_in",
     "tokens_out",
-    "cost_usd",
     "confidence",
 )
 """What an outcome's entry repeats of the answer."""
@@ -262,7 +266,7 @@ class _Book:
             if row_id in answers.answered:
                 continue
             if row_id in answers.failed:
-                outcomes.append(self._failed(record_id, answers.failed[row_id]))
+                outcomes.append(self._failed(record_id, answers.failed[row_id], answers.costs.get(row_id)))
                 if row_id in self.repairs:
                     outcomes.append(replace(self._entry(Event.RELEASED), record_id=record_id, reason=REPAIR))
                 elif record_id in self.doubts.escalated:
@@ -301,20 +305,22 @@ class _Book:
         )
 
     def _completed(self, answers: Answers, places: Mapping[str, ResultPlace]) -> Alike:
-        rows = [(record_id, answers.answered[row_id]) for row_id, record_id in self.records.items() if row_id in answers.answered]
-        found = [places[record_id] for record_id, _ in rows]
+        row_ids = [row_id for row_id in self.records if row_id in answers.answered]
+        record_ids, results = [self.records[row_id] for row_id in row_ids], [answers.answered[row_id] for row_id in row_ids]
+        found = [places[record_id] for record_id in record_ids]
         return Alike(
             self._entry(Event.COMPLETED),
             {
-                "record_id": [record_id for record_id, _ in rows],
-                "detail_code": [LOW_CONFIDENCE if record_id in self.doubts.low else None for record_id, _ in rows],
+                "record_id": record_ids,
+                "detail_code": [LOW_CONFIDENCE if record_id in self.doubts.low else None for record_id in record_ids],
                 "result_file": [place.file for place in found],
                 "result_row": [place.row for place in found],
                 "result_digest": [place.digest for place in found],
-                **{name: [getattr(result, name) for _, result in rows] for name in _TOLD},
+                "cost_usd": [answers.costs.get(row_id) for row_id in row_ids],
+                **{name: [getattr(result, name) for result in results] for name in _TOLD},
             },
         )
 
-    def _failed(self, record_id: str, result: LaneResult) -> Entry:
+    def _failed(self, record_id: str, result: LaneResult, cost_usd: Decimal | None) -> Entry:
         told = {name: getattr(result, name) for name in _TOLD}
-        return replace(self._entry(Event.FAILED), record_id=record_id, error_code=result.error_code, **told)
+        return replace(self._entry(Event.FAILED), record_id=record_id, error_code=result.error_code, cost_usd=cost_usd, **told)

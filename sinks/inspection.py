@@ -49,6 +49,7 @@ class GateCode(StrEnum):
     NO_DECISION = "no_decision"
     REQUIREMENT = "requirement_unknown"
     OVERRIDE_EXPIRED = "override_expired"
+    OVERRIDE_RAISED = "override_raised"
     RULEBOOK = "rulebook_changed"
     NOT_ASSIGNED = "not_assigned"
     NO_CLEARANCE = "no_clearance"

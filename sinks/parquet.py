@@ -12,11 +12,10 @@ import hashlib
 import io
 import json
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
-from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +36,6 @@ _GROUP_FOLDER, _GROUP_FILE = 0o750, 0o640
 _LONGEST_ROOT = 200  # file systems take 255 bytes in a name
 _CENT = Decimal(1).scaleb(-9)
 _NAMES = tuple(sorted(FIXED_SCHEMA.names))
-_values = attrgetter(*_NAMES)
 _encoded = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
@@ -124,7 +122,8 @@ def write_results(
         raise ResultsError(f"{path}: a record has two rows in one result file; expected one row per record")
     if path.parent.name == CLEAN_ROOT and any(root_name(row.data_classes) != CLEAN_ROOT for row in ordered):
         raise ResultsError(f"{path}: a restricted row was about to be written under `{CLEAN_ROOT}`; write it under its own root")
-    data = results_bytes(ordered, schema)
+    columns = _columns(ordered)
+    data = _file_bytes(columns, schema)
     try:
         _prepare_root(path.parent, group)
         durable.replace(path, data, mode=_file_mode(path.parent, group), group=None if path.parent.name == CLEAN_ROOT else group)
@@ -137,29 +136,33 @@ def write_results(
     return WrittenResults(
         path=path,
         digest=digest(data.tobytes()),
-        record_ids=tuple(row.record_id for row in ordered),
-        row_digests=tuple(digest(_canonical(row)) for row in ordered),
+        record_ids=tuple(columns["record_id"]),
+        row_digests=tuple(map(digest, _canonical_rows(columns))),
     )
 
 
-def results_bytes(rows: Sequence[ResultRow], schema: Mapping[str, Any] | None = None) -> memoryview:
+def _columns(rows: Sequence[ResultRow]) -> dict[str, list[Any]]:
+    """The values of each fixed column; costs in the file's own unit."""
+    columns = {name: [getattr(row, name) for row in rows] for name in FIXED_SCHEMA.names}
+    columns["cost_usd"] = [None if value is None else value.quantize(_CENT) for value in columns["cost_usd"]]
+    return columns
+
+
+def _file_bytes(columns: Mapping[str, list[Any]], schema: Mapping[str, Any] | None) -> memoryview:
     """The Parquet file of these rows, in this order: the same rows and schema give the same bytes."""
     typed = typed_fields(schema)
-    columns = [_column(rows, one) for one in FIXED_SCHEMA]
-    extra = typed_values(typed, [row.output for row in rows])
+    fixed = [_array(one, columns[one.name]) for one in FIXED_SCHEMA]
+    extra = typed_values(typed, columns["output"])
     table = pa.Table.from_arrays(
-        [*columns, *extra.values()], schema=pa.schema([*FIXED_SCHEMA, *(one.remove_metadata() for one in typed.values())])
+        [*fixed, *extra.values()], schema=pa.schema([*FIXED_SCHEMA, *(one.remove_metadata() for one in typed.values())])
     )
     buffer = io.BytesIO()
     pq.write_table(table, buffer, compression="zstd", compression_level=3, version="2.6", data_page_version="1.0", row_group_size=65_536)
     return buffer.getbuffer()
 
 
-def _column(rows: Sequence[ResultRow], one: pa.Field) -> pa.Array:
-    values = [getattr(row, one.name) for row in rows]
-    if one.name == "cost_usd":
-        values = [None if value is None else value.quantize(_CENT) for value in values]
-    elif one.name == "chunks":
+def _array(one: pa.Field, values: list[Any]) -> pa.Array:
+    if one.name == "chunks":
         values = [None if value is None else [{"start": start, "end": end} for start, end in value] for value in values]
     elif one.type == pa.string():
         try:
@@ -169,10 +172,21 @@ def _column(rows: Sequence[ResultRow], one: pa.Field) -> pa.Array:
     return pa.array(values, one.type)
 
 
-def _canonical(row: ResultRow) -> bytes:
-    values = dict(zip(_NAMES, _values(row), strict=True))
-    values["cost_usd"] = None if row.cost_usd is None else str(row.cost_usd.quantize(_CENT))
-    return _encoded(values).encode("utf-8", "replace")
+def _canonical_rows(columns: Mapping[str, list[Any]]) -> Iterator[bytes]:
+    """Each row as JSON text in UTF-8, in the order of the names: what a row's digest is made of."""
+    texts = [_texts(name, columns[name]) for name in _NAMES]
+    form = "{" + ",".join(f"{_encoded(name)}:%s" for name in _NAMES) + "}"
+    return ((form % row).encode("utf-8", "replace") for row in zip(*texts, strict=True))
+
+
+def _texts(name: str, values: list[Any]) -> list[str]:
+    """The values of one column as JSON text. A value that is repeated is written once."""
+    if name == "cost_usd":
+        values = [None if value is None else str(value) for value in values]
+    elif FIXED_SCHEMA.field(name).type == pa.float64():  # of these, equal ones may be written differently: 0.0 and -0.0
+        return ["null" if value is None else _encoded(value) for value in values]
+    known = {value: _encoded(value) for value in set(values)}
+    return [known[value] for value in values]
 
 
 def _prepare_root(root: Path, group: str | None) -> None:

@@ -18,16 +18,10 @@ def priced(answers: Answers, price: Price | None) -> Answers:
     """The answers with what each cost; without a price, as they are."""
     if price is None:
         return answers
-    free = Decimal(0) if price.free else None
-
-    def settled(result: LaneResult) -> LaneResult:
-        return replace(result, cost_usd=cost(result, price) if free is None else free)
-
-    return replace(
-        answers,
-        answered={row_id: settled(result) for row_id, result in answers.answered.items()},
-        failed={row_id: settled(result) for row_id, result in answers.failed.items()},
-    )
+    given = {**answers.answered, **answers.failed}
+    if price.free:
+        return replace(answers, costs=dict.fromkeys(given, Decimal(0)))
+    return replace(answers, costs={row_id: cost(result, price) for row_id, result in given.items()})
 
 
 def cost(result: LaneResult, price: Price) -> Decimal | None:

@@ -65,7 +65,10 @@ def is_remote(lane: Lane | None) -> TypeGuard[RemoteLane]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReconcileReport:
-    """Intent ids by what was found out. unreachable: their provider could not be asked. stopped: ids of jobs cancelled as one too many."""
+    """Intent ids by what was found out. unreachable: their provider could not be asked, or cannot tell; reasons: why, for a person.
+
+    stopped: ids of jobs cancelled as one too many.
+    """
 
     adopted: tuple[str, ...] = ()
     not_found: tuple[str, ...] = ()
@@ -73,6 +76,7 @@ class ReconcileReport:
     held: tuple[str, ...] = ()
     unreachable: tuple[str, ...] = ()
     stopped: tuple[str, ...] = ()
+    reasons: tuple[str, ...] = ()
 
 
 def reconcile(
@@ -90,6 +94,7 @@ def reconcile(
     histories = _histories(ledger, run_id)
     found: dict[str, list[str]] = {state: [] for state in ("adopted", "not_found", "waiting", "held", "unreachable")}
     stopped: list[str] = []
+    reasons: dict[str, None] = {}
     for intent in open_intents(ledger, run_id):
         lane, endpoint = lanes.get(intent.endpoint), registry.get(intent.endpoint)
         if lane is None or endpoint is None:
@@ -99,8 +104,9 @@ def reconcile(
             continue
         try:
             state, extra = desk.settle(intent, lane, endpoint, histories.get(intent.intent_id, _History()))
-        except EndpointError:  # a listing that fails proves nothing: the intent stays as it is
+        except EndpointError as error:  # a listing that fails proves nothing: the intent stays as it is
             state, extra = "unreachable", []
+            reasons[str(error)] = None
         found[state].append(intent.intent_id)
         stopped += extra
     for intent in _watched(ledger, run_id, now - WATCH):
@@ -110,7 +116,7 @@ def reconcile(
                 adopted, extra = desk.late(intent, lane)
                 found["adopted"] += [intent.intent_id] if adopted else []
                 stopped += extra
-    return ReconcileReport(**{state: tuple(ids) for state, ids in found.items()}, stopped=tuple(stopped))
+    return ReconcileReport(**{state: tuple(ids) for state, ids in found.items()}, stopped=tuple(stopped), reasons=tuple(reasons))
 
 
 def settle_refused(ledger: Ledger, lane: Lane, intent: OpenIntent, *, pause: Callable[[], None], actor: str = "waybill") -> str | None:

@@ -67,7 +67,7 @@ class LaneResult:
 
     tokens_in: all input tokens as billed, those read from and written to a prompt cache included (a provider that counts them apart
     has them added here). tokens_cached: of these, read from a cache. tokens_cache_written: of these, written to a cache, for whatever
-    time; tokens_cache_written_1h: of those, kept for an hour. None: not reported. cost_usd: never a lane's to say; `sinks/ingest.py` does.
+    time; tokens_cache_written_1h: of those, kept for an hour. None: not reported. What it cost is not a lane's to say: `sinks/pricing.py`.
     """
 
     row_id: str
@@ -83,7 +83,6 @@ class LaneResult:
     tokens_cached: int | None = None
     tokens_cache_written: int | None = None
     tokens_cache_written_1h: int | None = None
-    cost_usd: Decimal | None = None
     confidence: float | None = None
     chunks: tuple[tuple[int, int], ...] | None = None
 

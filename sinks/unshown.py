@@ -1,4 +1,4 @@
-"""Answers that a provider counts and does not show: it says that a job has ended and how much of it, and names no file, or an empty one.
+"""Answers that a provider owes and does not show: it says that a job is done, or how much of it is, and names no file, or an empty one.
 
 It writes answers first and names their file afterwards, and stores lag, so they are waited for: `results_after_s` of the endpoint, from
 the moment at which the job was first seen so, by the ledger, across kills and starts. After that they count as missing, and what may
@@ -13,6 +13,7 @@ from policies.model import EMULATOR, Endpoint
 from policies.model import Lane as LaneName
 from sinks.answers import Answers
 from sinks.errors import EndpointError
+from sinks.lanes.reported import TORN_LINE
 from sinks.ledger.entry import Entry, Event
 from sinks.ledger.lookup import quarantined_since
 from sinks.ledger.queries import OpenIntent
@@ -24,10 +25,22 @@ RESULTS_AFTER_S = 1800.0
 MOST_S = 7 * 24 * 3600
 
 
+_DONE = frozenset({"completed", "ended", "partiallycompleted"})
+"""States that say by themselves that there are answers, in small letters."""
+
+
 def counts_more(endpoint: Endpoint, status: JobStatus, answers: Answers) -> bool:
-    """Whether a provider counts answers and shows not one, and no more refusals than it counts besides."""
+    """Whether a provider counts answers and shows not one, and no more refusals than it counts besides.
+
+    One that keeps no counts owes an answer of some kind for a job that it calls done.
+    """
+    if endpoint.lane is not LaneName.CLOUD or answers.texts:
+        return False
+    shown = answers.lines - answers.strays.get(TORN_LINE, 0)
+    if not status.total:
+        return status.state.lower().replace("_", "") in _DONE and not shown and not answers.never_run
     counted = status.completed or 0
-    return endpoint.lane is LaneName.CLOUD and counted > 0 and not answers.texts and answers.lines < counted + (status.failed or 0)
+    return counted > 0 and shown < counted + (status.failed or 0)
 
 
 def may_still_come(ledger: Ledger, intent: OpenIntent, endpoint: Endpoint, now: datetime, actor: str) -> bool:

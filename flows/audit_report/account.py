@@ -45,7 +45,7 @@ def summary(data: ReportData, period: Period, verification: Verification) -> Sec
     extent, totals = data.extent, data.totals
     waiting = sum(one.still_held + one.earlier for one in data.held)
     days = f"{extent.first_day} to {extent.last_day}" if extent.entries else "no entry in this period"
-    spent = sum((one.cost_usd for one in data.costs), Decimal(0))
+    spent, unpriced = sum((one.cost_usd for one in data.costs), Decimal(0)), sum(one.unpriced for one in data.costs)
     items = (
         ("Verification", text(verification.told)),
         ("Period", Cell(period.told)),
@@ -56,10 +56,10 @@ def summary(data: ReportData, period: Period, verification: Verification) -> Sec
         ("Different records handed to local endpoints", number(totals.inside)),
         ("Different records held at some time", number(totals.held)),
         ("Still held, from this period or before", number(waiting)),
-        ("Different records that failed", number(totals.failed)),
+        ("Different records that failed at some time", number(totals.failed)),
         ("Ambiguous hand-overs", number(data.ambiguous_total)),
         ("Overridden records", number(data.overrides_total)),
-        ("Cost, US dollars", money(spent)),
+        (f"Cost, US dollars; outcomes without a price, left out: {unpriced:,}" if unpriced else "Cost, US dollars", money(spent)),
     )
     return Section(name="summary", title="Summary", blocks=(Facts(items=items),))
 

@@ -119,7 +119,9 @@ def verify(ledger: Path | None, key: Path | None, anchor: tuple[str, ...], job: 
     from sinks.ledger.verify import verify as check  # noqa: PLC0415
     from sinks.ledger.views_as_written import are_as_written  # noqa: PLC0415
 
-    pinned = verifier_keys(key.read_text(encoding="utf-8")) if key else []
+    pinned = verifier_keys(key.read_text(encoding="utf-8", errors="replace")) if key else []
+    if key and not pinned:
+        raise click.UsageError(f"{key}: no key in it; pin the line that `waybill ledger key` prints")
     compared = anchors_to_compare(anchor, job)
     path = ledger or compared.ledger or Path(DEFAULT_LEDGER)
     verdict = check(path, deep=deep, pinned=pinned, anchors=compared.folders, copies=[(kept.name, kept.text) for kept in compared.kept])
@@ -134,7 +136,7 @@ def verify(ledger: Path | None, key: Path | None, anchor: tuple[str, ...], job: 
     click.echo(f"intact: {verdict.entries} entries in {verdict.segments} segments ({what})")
     if verdict.compared:
         places = [*map(str, compared.folders), *(["the job's anchors"] if compared.kept else [])]
-        click.echo(f"{verdict.compared} anchored checkpoints agree with it, from {', '.join(places)}")
+        click.echo(f"{verdict.compared} anchored checkpoints agree with it, up to entry {verdict.covered}, from {', '.join(places)}")
     else:
         click.echo("compared with no anchor: a log whose end was cut off would look the same; --anchor FOLDER or --job JOB compares")
     click.echo(f"signed by {verdict.keys[-1]}" if verdict.pinned else f"self-consistent, key not pinned: signed by {verdict.keys[-1]}")

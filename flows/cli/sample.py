@@ -96,4 +96,9 @@ def _words(found: Any) -> list[str]:
         )
     scope = "each line above holds by itself; nothing follows for other days, or for what the readers overlooked"
     more = f"{found.missed_classes:,} were of a class that was not found, and were permitted all the same"
-    return [read, f"{bad}; {more}", says, scope, f"{found.entered:,} verdicts entered"]
+    lines = [read, f"{bad}; {more}", says, scope, f"{found.entered:,} verdicts entered"]
+    if whole.leaks:
+        lines.append(
+            "a verdict changes no decision: keep each such record from being sent again, `waybill override raise --record ID --to CLASS`"
+        )
+    return lines

@@ -43,6 +43,7 @@ class Event(StrEnum):
     FORGOTTEN = "forgotten"
     KEY_ROTATED = "key_rotated"
     ALERTED = "alerted"
+    STOPPED = "stopped"
     COMPACTED = "compacted"
     SCHEMA = "schema"
 

@@ -18,6 +18,7 @@ from sinks.errors import LedgerUnavailableError
 from sinks.ledger import files
 from sinks.ledger.entry import Event
 from sinks.ledger.index import of_runs, run_name
+from sinks.ledger.schema import ENTRY_SCHEMA
 from sinks.ledger.segments import Ledger
 
 HOLD, RESEND = "hold", "resend"
@@ -72,18 +73,18 @@ def asked_to_hold(ledger: Ledger, run_id: str, intent_id: str) -> bool:
 
 def decided_classes(ledger: Ledger, run_id: str, record_ids: Sequence[str]) -> Mapping[str, RecordClasses]:
     """The classes of these records as last decided in this run; a record that was not decided is absent."""
-    _, rows = _rows(ledger, record_ids, ("record_id", "data_classes", "partial"), events=[Event.DECIDED], run_id=run_id)
-    wanted = frozenset(record_ids)
-    found = [(row["record_id"], tuple(row["data_classes"] or ()), bool(row["partial"])) for row in rows if row["record_id"] in wanted]
+    _, rows = _table(ledger, record_ids, ("record_id", "data_classes", "partial"), events=[Event.DECIDED], run_id=run_id)
+    rows = rows.filter(pc.is_in(rows["record_id"], value_set=pa.array(record_ids, pa.string())))
+    found = list(zip(map(tuple, pc.fill_null(rows["data_classes"], []).to_pylist()), rows["partial"].to_pylist(), strict=True))
     # Few combinations, of many records.
-    kinds = {kind: RecordClasses(data_classes=kind[0], partial=kind[1]) for kind in {(classes, partial) for _, classes, partial in found}}
-    return {record_id: kinds[classes, partial] for record_id, classes, partial in found}
+    kinds = {kind: RecordClasses(data_classes=kind[0], partial=bool(kind[1])) for kind in set(found)}
+    return {record_id: kinds[kind] for record_id, kind in zip(rows["record_id"].to_pylist(), found, strict=True)}
 
 
 def rescanned_classes(ledger: Ledger, run_id: str, intents: Mapping[str, str]) -> Mapping[str, RecordClasses]:
     """What the outputs of these records (with the hand-over that gave them) were found to be, where that is more than their input."""
     columns = ("record_id", "intent_id", "data_classes", "partial")
-    _, rows = _rows(ledger, list(intents), columns, events=[Event.RESCANNED], run_id=run_id)
+    _, rows = _rows(ledger, sorted(set(intents.values())), columns, events=[Event.RESCANNED], run_id=run_id)
     return {
         row["record_id"]: RecordClasses(data_classes=tuple(row["data_classes"] or ()), partial=bool(row["partial"]))
         for row in rows
@@ -115,6 +116,12 @@ def last_words(ledger: Ledger, run_id: str, record_ids: Sequence[str]) -> Mappin
 def _rows(
     ledger: Ledger, names: Sequence[str], columns: Sequence[str], *, events: Sequence[Event], run_id: str
 ) -> tuple[int, list[dict[str, Any]]]:
+    """As `_table`, each entry by itself."""
+    head, table = _table(ledger, names, columns, events=events, run_id=run_id)
+    return head, table.to_pylist()
+
+
+def _table(ledger: Ledger, names: Sequence[str], columns: Sequence[str], *, events: Sequence[Event], run_id: str) -> tuple[int, pa.Table]:
     """The head, and the entries of these kinds and one run from the segments that speak of `names`, in the order of `seq`."""
     try:
         try:
@@ -129,8 +136,8 @@ def _rows(
         reason = error.strerror or type(error).__name__
         raise LedgerUnavailableError(f"{ledger.path}: the ledger cannot be read ({reason}); check the folder, run again") from error
     if not found:
-        return head, []
-    return head, pa.concat_tables(found).sort_by("seq").to_pylist()
+        return head, pa.schema([ENTRY_SCHEMA.field(name) for name in ("seq", "event", "run_id", *columns)]).empty_table()
+    return head, pa.concat_tables(found).sort_by("seq")
 
 
 def _found(

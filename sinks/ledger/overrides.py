@@ -44,6 +44,12 @@ class OverrideBook:
         self._catch_up()
         return {record_id: tuple(self._of_record[record_id]) for record_id in record_ids if record_id in self._of_record}
 
+    def raised_since(self, seq: int) -> dict[str, int]:
+        """The records of which a class was raised after this entry, each with the number of the last entry that did."""
+        self._catch_up()
+        last = {record_id: max((one.seq for one in found if not one.lowers), default=0) for record_id, found in self._of_record.items()}
+        return {record_id: number for record_id, number in last.items() if number > seq}
+
     def _catch_up(self) -> None:
         if self._ledger.head() == self._head:
             return

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -138,9 +139,34 @@ _TOLD = """
 WITH mine AS (SELECT run_id, logical_date FROM runs WHERE job = $job)
 SELECT DISTINCT coalesce(e.endpoint, '') AS endpoint, e.state AS period, split_part(e.reason, '_', 2)::INTEGER AS share
 FROM entries e JOIN mine m ON m.run_id = e.run_id
-WHERE e.event = 'alerted'
+WHERE e.event = 'alerted' AND e.state IN ('night', 'month')
   AND CASE e.state WHEN 'night' THEN m.logical_date = (SELECT logical_date FROM mine WHERE run_id = $run) ELSE e."at" >= $month END
 """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stop:
+    """A limit that a record did not fit into, so that its night sends nothing more: the endpoint or "" for all, `night` or `month`."""
+
+    endpoint: str
+    period: str
+
+
+# A person goes on with the night by releasing what it held for money.
+_STOPS = """
+WITH mine AS (SELECT run_id, logical_date FROM runs WHERE job = $job),
+tonight AS (SELECT run_id FROM mine WHERE logical_date = (SELECT logical_date FROM mine WHERE run_id = $run)),
+said AS (SELECT * FROM entries WHERE event IN ('stopped', 'released') AND run_id IN (FROM tonight))
+SELECT DISTINCT coalesce(endpoint, '') AS endpoint, state AS period FROM said
+WHERE event = 'stopped'
+  AND seq > (SELECT coalesce(max(seq), 0) FROM said WHERE event = 'released' AND reason = 'retry' AND list_contains($held_as, before))
+"""
+
+
+def stops(ledger: Ledger | Path, job: str, *, run_id: str, held_as: Iterable[str]) -> frozenset[Stop]:
+    """What has stopped the night of this run, and nobody has gone on with since. held_as: why records are held for money."""
+    with reading(ledger, ("runs",)) as reader:
+        return frozenset(Stop(**row) for row in reader.table(_STOPS, job=job, run=run_id, held_as=sorted(held_as)).to_pylist())
 
 
 def alerts_told(ledger: Ledger | Path, job: str, *, run_id: str, month: datetime) -> frozenset[Told]:

@@ -30,7 +30,8 @@ class Verdict:
     """What verification found. `fault`: the first thing that is wrong, in the order of the log; None when the ledger is intact.
 
     entries, segments: as far as the log could be followed. keys: those in force, in order. temporaries: unfinished commits, ignored.
-    compared: how many checkpoints from outside the log was compared with; those of one folder, or of a job's anchors.
+    compared: how many checkpoints from outside the log was compared with; those of one folder, or of a job's anchors. covered: the last
+    entry that the newest of them speaks of: what came after it could be gone.
     """
 
     fault: Fault | None
@@ -42,6 +43,7 @@ class Verdict:
     pinned: bool
     deep: bool
     compared: int = 0
+    covered: int = 0
 
 
 def verify(
@@ -92,6 +94,7 @@ def verify(
         pinned=bool(pinned),
         deep=deep,
         compared=len(anchored) + len(copies),
+        covered=0 if faults else max((int(note.split("\n")[1]) for _, note in [*anchored, *copies]), default=0),
     )
 
 
@@ -122,11 +125,12 @@ def _check_kinds(ledger: Path) -> None:
 def _check_folders(chain: Chain, ledger: Path) -> None:
     for folder, known in _KNOWN.items():
         names = [name for name in _names(ledger / folder) if not _is_temporary(name)]
-        strange = [name for name in names if not known.fullmatch(name)]
+        strange = {name for name in names if not known.fullmatch(name)}
         if folder == files.ARCHIVE:  # a number with a zero too many: readers do not list it
-            strange += [name for name in names if not files.Archived.parse(ledger / folder / name)]
+            strange |= {name for name in names if not files.Archived.parse(ledger / folder / name)}
         if strange:
-            raise FaultError(chain.size + 1, f"{folder}: {len(strange)} files that are no part of the log, {min(strange)!r} first")
+            what = "a file that is" if len(strange) == 1 else f"{len(strange)} files that are"
+            raise FaultError(chain.size + 1, f"{folder}: {what} no part of the log, {min(strange)!r} first")
 
 
 def _is_temporary(name: str) -> bool:

@@ -1,7 +1,8 @@
 """A server of ours, inside: it speaks chat completions, judges documents for the second look, and does the local lane's work.
 
 Its answers fail by chance, the same ones for the same question: no answer, an error, a web page, an answer that is cut off, or one that
-breaks the schema. What a model would say of a document it knows by one word (`documents.KEYWORD`).
+breaks the schema. In nights that escalate, it has little confidence in some of the others, or says of none how much. What a model would
+say of a document it knows by one word (`documents.KEYWORD`).
 """
 
 from __future__ import annotations
@@ -21,10 +22,10 @@ WAYS = ("error", "page", "nothing", "cut", "nonsense", "unavailable")
 
 
 class Answers:
-    """What the server says: from the request, and a seed."""
+    """What the server says: from the request, and a seed. doubt: how many answers it has little confidence in; None: it never says."""
 
-    def __init__(self, seed: int, rate: float) -> None:
-        self._seed, self._rate = seed, rate
+    def __init__(self, seed: int, rate: float, doubt: float | None) -> None:
+        self._seed, self._rate, self._doubt = seed, rate, doubt
         self._asked: dict[bytes, int] = {}
 
     def way(self, request: bytes) -> str:
@@ -32,6 +33,14 @@ class Answers:
         self._asked[request] = self._asked.get(request, 0) + 1
         chance = random.Random(f"{self._seed}|{self._asked[request]}|{request.decode()}")
         return chance.choice(WAYS) if chance.random() < self._rate else ""
+
+    def confidence(self, request: bytes) -> dict[str, Any] | None:
+        """Of the answer to a request, as log-probabilities. The same request again has the same."""
+        chance = random.Random(f"{self._seed}|doubt|{request.decode()}")
+        doubted, mute = chance.random() < (self._doubt or 0.0), chance.random() < 0.2
+        if self._doubt is None or (doubted and mute):
+            return None
+        return {"content": [{"token": "A", "logprob": -2.0 if doubted else -0.01}]}
 
     def said(self, body: dict[str, Any]) -> str:
         """The answer to a request that does not fail."""
@@ -64,6 +73,7 @@ class _Handler(BaseHTTPRequestHandler):
                 "index": 0,
                 "message": {"role": "assistant", "content": content},
                 "finish_reason": "length" if way == "cut" else "stop",
+                "logprobs": self.answers.confidence(request),
             }
             usage = {"prompt_tokens": 100, "completion_tokens": 7, "total_tokens": 107}
             self._reply(200, {"id": "c", "object": "chat.completion", "created": 1, "model": "judge", "choices": [choice], "usage": usage})
@@ -89,11 +99,11 @@ class _Server(ThreadingHTTPServer):
 
 
 @contextmanager
-def inside(seed: int, rate: float, port: int = 0) -> Iterator[int]:
+def inside(seed: int, rate: float, port: int = 0, doubt: float | None = None) -> Iterator[int]:
     """The server in a child, as long as the block lasts; gives its port."""
 
     class Handler(_Handler):
-        answers = Answers(seed, rate)
+        answers = Answers(seed, rate, doubt)
 
     server = _Server(("127.0.0.1", port), Handler)
     child = os.fork()

@@ -21,6 +21,7 @@ from tests.chaos.recounting import (
     latest_run,
 )
 from tests.chaos.seen import Created, Seen, document_hmac
+from tests.chaos.steps import asked_too_often, escalated_wrongly, sent_after_a_stop
 from tests.chaos.story import Story
 
 IN_FLIGHT = frozenset({"submitting", "submitted", "ambiguous"})
@@ -51,7 +52,7 @@ def judge(seen: Seen, told: Story) -> Findings:
         records=sum(1 for _ in told.versions),
         faults=seen.injected,
         lost=tuple(_lost(seen, told)),
-        duplicated=(*_twice_in_results(seen), *_twice_in_ledger(seen), *_created_twice(seen, handed)),
+        duplicated=(*_twice_in_results(seen), *_twice_in_ledger(seen), *_created_twice(seen, handed), *asked_too_often(seen)),
         uncleared=(*_not_cleared(seen, handed), *_restricted_received(seen, told)),
         other=(
             *_left_in_spool(seen, handed),
@@ -59,6 +60,8 @@ def judge(seen: Seen, told: Story) -> Findings:
             *_results_unlike_ledger(seen),
             *(() if told.by_hand else _in_doubt(seen)),
             *overspent(seen.entries, limits(told.job)),
+            *escalated_wrongly(seen),
+            *sent_after_a_stop(seen, told.job),
         ),
     )
 

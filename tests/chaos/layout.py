@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from policies.load import DEFAULT_POLICY, DEFAULT_REGISTRY
 from policies.registry import rulebook_hash
@@ -34,7 +35,7 @@ RULEBOOK = ("policy.yaml", "endpoints.yaml", "prices.yaml")
 def write(told: Story, folder: Path, *, base_url: str, s3: Mapping[str, str], inside: str) -> Path:
     """Lay the night's files out; returns the job file. inside: the address of the server inside, if there is one."""
     write_documents(told.days[0], folder)
-    cloud = {
+    cloud: dict[str, Any] = {
         "lane": "cloud",
         "engine": f"{told.provider}_batch",
         "provider": "emulator",
@@ -46,7 +47,7 @@ def write(told: Story, folder: Path, *, base_url: str, s3: Mapping[str, str], in
         "review_by": "2099-12-31",
         "settings": {"emulator": True, **told.settings, **s3},
     }
-    local = {
+    local: dict[str, Any] = {
         "lane": "local",
         "engine": "openai_compatible",
         "provider": "tests",
@@ -55,6 +56,9 @@ def write(told: Story, folder: Path, *, base_url: str, s3: Mapping[str, str], in
         "settings": {"max_model_len": 4096, "timeout_s": 5},
     }
     entries = {"chaos-cloud": cloud, **({"inside": local} if inside else {})}
+    if told.routing is not None:
+        named = {"chaos-cloud": cloud, "chaos-other": cloud, "inside": local}
+        entries = {name: _with(entry, told.routing.facts[name]) for name, entry in named.items()}
     lines = "".join(f"  {name}: {json.dumps(entry)}\n" for name, entry in entries.items()).replace('"2099-12-31"', "2099-12-31")
     (folder / "endpoints.yaml").write_text(f"{DEFAULT_REGISTRY.read_text()}\n{lines}")
     (folder / "policy.yaml").write_text(DEFAULT_POLICY.read_text())
@@ -63,6 +67,10 @@ def write(told: Story, folder: Path, *, base_url: str, s3: Mapping[str, str], in
     job = folder / "job.yaml"
     job.write_text("\n".join((*FIXED, *told.job, "")))
     return job
+
+
+def _with(entry: Mapping[str, Any], facts: Mapping[str, Any]) -> dict[str, Any]:
+    return {**entry, **facts, "settings": {**entry["settings"], **facts.get("settings", {})}}
 
 
 def write_documents(documents: Documents, folder: Path) -> None:

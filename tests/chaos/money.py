@@ -14,13 +14,17 @@ from decimal import Decimal
 from typing import Any
 
 WATCHED = timedelta(hours=48)
-_LIMIT = re.compile(r"(night|month): ([0-9.]+)")
+_LIMIT = re.compile(r"(?:endpoints: {(?P<of>[a-z-]+): {)?(?P<period>night|month): (?P<amount>[0-9.]+)")
+
+Limits = Mapping[tuple[str, str], Decimal]
+"""By endpoint, or "" for the whole job, and period."""
 
 
 @dataclass(slots=True)
 class _Exposed:
     """A hand-over to the cloud: what each record may cost or did cost."""
 
+    endpoint: str
     logical_date: str
     at: datetime
     reserved: dict[str, Decimal] = field(default_factory=dict)
@@ -40,12 +44,13 @@ class _Exposed:
         return twice + sum((self.settled.get(record, amount) for record, amount in self.reserved.items()), Decimal(0))
 
 
-def limits(job: Sequence[str]) -> dict[str, Decimal]:
-    """What the job may spend, by period."""
-    return {name: Decimal(amount) for line in job if line.startswith("budget_usd") for name, amount in _LIMIT.findall(line)}
+def limits(job: Sequence[str]) -> Limits:
+    """What the job may spend."""
+    found = [one for line in job if line.startswith("budget_usd") for one in _LIMIT.finditer(line)]
+    return {(one["of"] or "", one["period"]): Decimal(one["amount"]) for one in found}
 
 
-def overspent(entries: Sequence[Mapping[str, Any]], allowed: Mapping[str, Decimal]) -> Iterator[str]:
+def overspent(entries: Sequence[Mapping[str, Any]], allowed: Limits) -> Iterator[str]:
     """Each hand-over after which more was committed than allowed."""
     if not allowed:
         return
@@ -63,7 +68,7 @@ def _note(entry: Mapping[str, Any], dates: Mapping[str, str], intents: dict[str,
     """Take an entry in; whether it is one of a hand-over to the cloud that begins."""
     name, event = entry["intent_id"], entry["event"]
     if event == "submitting" and entry["lane"] != "local":
-        exposed = intents.setdefault(name, _Exposed(logical_date=dates[entry["run_id"]], at=entry["at"]))
+        exposed = intents.setdefault(name, _Exposed(endpoint=entry["endpoint"], logical_date=dates[entry["run_id"]], at=entry["at"]))
         exposed.reserved[entry["record_id"]] = entry["cost_usd"] or Decimal(0)
         return True
     exposed_before = intents.get(name)
@@ -80,10 +85,11 @@ def _note(entry: Mapping[str, Any], dates: Mapping[str, str], intents: dict[str,
     return False
 
 
-def _over(intents: Mapping[str, _Exposed], new: _Exposed, entry: Mapping[str, Any], allowed: Mapping[str, Decimal]) -> Iterator[str]:
+def _over(intents: Mapping[str, _Exposed], new: _Exposed, entry: Mapping[str, Any], allowed: Limits) -> Iterator[str]:
     tonight = [one for one in intents.values() if one.logical_date == new.logical_date]
     month = [one for one in intents.values() if (one.at.year, one.at.month) == (entry["at"].year, entry["at"].month)]
-    for name, those in (("night", tonight), ("month", month)):
+    for (endpoint, period), most in allowed.items():
+        those = [one for one in (tonight if period == "night" else month) if endpoint in {"", one.endpoint}]
         total = sum((one.committed(entry["at"]) for one in those), Decimal(0))
-        if name in allowed and total > allowed[name]:
-            yield f"with hand-over {entry['intent_id'][:12]} ${total} were committed for the {name}, of ${allowed[name]}"
+        if endpoint in {"", new.endpoint} and total > most:
+            yield f"with hand-over {entry['intent_id'][:12]} ${total} were committed for the {period}, of ${most}"

@@ -164,7 +164,8 @@ def _reachable(told: Story, place: Place, s3_url: str, *, away: str, calm: bool)
         if away != "cloud":
             stack.enter_context(provider(told, place.folder, place.port, calm=calm, s3_url=s3_url))
         if told.inside is not None and away != "inside":
-            stack.enter_context(inside(told.seed, 0.0 if calm else told.inside, place.inside))
+            doubt = told.routing.doubt if told.routing else None
+            stack.enter_context(inside(told.seed, 0.0 if calm else told.inside, place.inside, doubt))
         yield
 
 

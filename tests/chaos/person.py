@@ -20,7 +20,7 @@ SOMEBODY = Person(actor="hana", reason="by_the_campaign")
 def decide(act: str, path: Path, out: Path, state: Path, *, seed: str) -> str:
     """Cancel a job, or say what became of a hand-over in doubt; returns what came of it. A refusal is an answer, not an error."""
     chance, job = random.Random(seed), load_job(path, out=out)
-    intents = [one for one in (open_intents(job.ledger.path) if head(job.ledger.path) else ()) if one.endpoint == "chaos-cloud"]
+    intents = [one for one in (open_intents(job.ledger.path) if head(job.ledger.path) else ()) if one.endpoint.startswith("chaos-")]
     known = [one for one in intents if (one.provider_job_id is not None) == (act == CANCEL)]
     if not known:
         return "nothing to decide"

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from tests.chaos.documents import Documents, Text, first_day, next_day
+from tests.chaos.routing import Routing, budgeted, draw_routing
 
 PROVIDERS = ("openai", "anthropic", "bedrock")
 KILLS = ("commit", "file", "wire", "instant")
@@ -70,7 +71,7 @@ class Story:
     """One night. delay_s: how long each batch takes, in virtual seconds. plan: the emulator's faults. dialects: its manners.
 
     days: the documents as they are on each logical date. job: the lines of the job file. inside: a server of ours takes part; its answers
-    fail at this rate, None without one.
+    fail at this rate, None without one. routing: a strategy of its own, if it has one.
     """
 
     seed: int
@@ -83,6 +84,7 @@ class Story:
     dialects: tuple[str, ...]
     starts: tuple[Start, ...]
     inside: float | None
+    routing: Routing | None = None
 
     @property
     def documents(self) -> Documents:
@@ -106,6 +108,8 @@ def story(seed: int, provider: str) -> Story:
     chance = random.Random(f"{seed}|{provider}")
     looks = chance.random() < 0.2
     inside = chance.choice((0.0, 0.1, 0.3)) if looks or chance.random() < 0.2 else None
+    routing = draw_routing(seed, provider)
+    inside = routing.failing if routing and inside is None else inside
     days = [first_day(chance, looked_at=looks)]
     for day in range(1, chance.choice((1, 1, 1, 2, 3))):
         days.append(next_day(chance, days[-1], day))
@@ -113,20 +117,21 @@ def story(seed: int, provider: str) -> Story:
         seed=seed,
         provider=provider,
         days=tuple(days),
-        job=tuple(_job(chance, looks=looks, inside=inside is not None)),
+        job=budgeted(seed, provider, tuple(_job(chance, looks=looks, inside=inside is not None, routing=routing)), routing),
         settings=_settings(chance, provider),
         plan=_plan(chance, seed, provider),
         delay_s=chance.choice((0.0, 0.0, 600.0, 3 * 3600.0, 30 * 3600.0)),
         dialects=_dialects(chance) if provider == "openai" else (),
         starts=tuple(_starts(chance, len(days), inside=inside is not None)),
         inside=inside,
+        routing=routing,
     )
 
 
-def _job(chance: random.Random, *, looks: bool, inside: bool) -> Iterator[str]:
+def _job(chance: random.Random, *, looks: bool, inside: bool, routing: Routing | None) -> Iterator[str]:
     yield f"task: {chance.choice((EXTRACT, SUMMARIZE))}"
     local = f", local: inside, strategy: {chance.choice(('cloud_first', 'local_first'))}" if inside and chance.random() < 0.7 else ""
-    yield f"lanes: {{cloud: chaos-cloud{local}}}"
+    yield routing.line if routing else f"lanes: {{cloud: chaos-cloud{local}}}"
     if looks:
         yield "second_look: {endpoint: inside, share: 1.0}"
     yield f"batch_size: {chance.choice((7, 15, 40))}"
@@ -211,7 +216,9 @@ def said(told: Story) -> str:
     rate = told.plan["random"]
     assert isinstance(rate, dict)
     days = "" if len(told.days) == 1 else f" in {len(told.days)} days"
-    return f"{told.provider}, {len(told.documents)} documents{days}, rate {rate['rate']}, delay {told.delay_s:g} s: {starts}"
+    routed = f", {told.routing.strategy}" if told.routing else ""
+    stops = ", stops at its budget" if "on_budget: stop" in told.job else ""
+    return f"{told.provider}{routed}{stops}, {len(told.documents)} documents{days}, rate {rate['rate']}, delay {told.delay_s:g} s: {starts}"
 
 
 def _said(start: Start) -> str:

@@ -7,12 +7,15 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from policies.load import DEFAULT_REGISTRY
+from tests.flows.judge_server import Judge, judging
 
 CANARY = "quetzalcoatl-7719"
 """Planted in every document; may be found in inputs and results, nowhere else."""
@@ -129,6 +132,33 @@ def finished_night(finished: tuple[SmallNight, dict[str, Any]]) -> SmallNight:
 @pytest.fixture
 def night(make_night: Callable[..., SmallNight]) -> SmallNight:
     return make_night()
+
+
+@pytest.fixture
+def judge() -> Iterator[Judge]:
+    with judging() as judge:
+        yield judge
+
+
+@pytest.fixture
+def looking(make_night: Callable[..., SmallNight], tmp_path: Path, judge: Judge) -> Callable[..., SmallNight]:
+    """A night with a second look by the judge; `look` replaces the key, `url` the address of the judge."""
+
+    def make(documents: dict[str, str], *, look: str = "{endpoint: judge, share: 1.0}", url: str = "") -> SmallNight:
+        registry = tmp_path / "endpoints.yaml"
+        entry = f"""
+  judge:
+    lane: local
+    engine: openai_compatible
+    provider: tests
+    model: judge
+    base_url: {url or judge.url}
+    settings: {{max_model_len: 4096, timeout_s: 20}}
+"""
+        registry.write_text(DEFAULT_REGISTRY.read_text() + entry)
+        return make_night(documents, extra=f"registry: endpoints.yaml\nsecond_look: {look}\n")
+
+    return make
 
 
 @pytest.fixture

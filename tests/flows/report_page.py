@@ -11,6 +11,7 @@ from typing import Any
 
 from flows.audit_report.period import Period, days_between
 from flows.audit_report.writing import audit_report
+from sinks.ledger import audit
 
 NOW = datetime(2026, 12, 2, 9, 30, tzinfo=UTC)
 ALL = days_between(None, None)
@@ -80,3 +81,13 @@ def made(ledger: Path, period: Period = ALL, **options: Any) -> str:
 
 def numbers(text: str) -> int:
     return int(text.replace(",", ""))
+
+
+def of_the_ledger(ledger: Path, period: Period) -> Counter[tuple[str, str]]:
+    """What `waybill audit summary` says, added up over the days and labelled as the page does."""
+    sums: Counter[tuple[str, str]] = Counter()
+    for row in audit.summary(ledger, audit.AuditFilter(since=period.since, until=period.until)).to_pylist():
+        name = "never judged" if row["data_class"] == "(none)" else row["data_class"]
+        destination = "held" if row["lane"] == "held" else f"{row['lane']}: {row['endpoint']}"
+        sums[name + (" (partial scan)" if row["partial"] else ""), destination] += row["records"]
+    return sums

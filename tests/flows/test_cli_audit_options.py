@@ -197,3 +197,15 @@ def test_parquet_is_not_printed_on_a_terminal(monkeypatch: pytest.MonkeyPatch, s
     monkeypatch.setattr("flows.cli.output._is_terminal", lambda: True)
     answer = cli("audit", "egress", "--ledger", small, "--format", "parquet", code=2)
     assert (answer.out, "--output FILE" in answer.err) == ("", True)
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [pytest.param(b"", 2, id="empty"), pytest.param(b"\n \n", 2, id="blank"), pytest.param(b"\xff\xfe", 1, id="binary")],
+)
+def test_a_pinned_key_that_is_none_is_not_left_out(small: Path, tmp_path: Path, cli: Callable[..., Any], content: bytes, code: int) -> None:
+    key = tmp_path / "pinned.pub"
+    key.write_bytes(content)
+    said = cli("audit", "verify", "--ledger", small, "--key", key, code=code)
+    assert "waybill ledger key" in said.err
+    assert "intact" not in said.out

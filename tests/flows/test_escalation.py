@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -114,6 +115,10 @@ def rows(night: Any) -> dict[str, tuple[str, str, str | None]]:
     return {row["source"]: (row["status"], row["lane"], row["error_code"]) for row in found}
 
 
+def die(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
 EXPECTED = {
     "sure.txt": ("completed", "local", None),
     "unsure.txt": ("completed", "cloud", None),
@@ -169,9 +174,6 @@ def test_doubted_answers_escalate_and_restricted_ones_are_marked(
 
 @pytest.mark.parametrize("when", ["given back", "given back, then collected", "not committed"])
 def test_killed_on_the_way_the_same_rows(when: str, falling: Callable[..., Any], engine: Judge, monkeypatch: pytest.MonkeyPatch) -> None:
-    def die(*_: object) -> None:
-        raise KeyboardInterrupt
-
     def once(night: Night, each: Callable[..., None], carry_all: Callable[..., None] = flows.nightly.carry_all) -> None:
         patched.setattr(flows.nightly, "carry_all", die)
         carry_all(night, each)
@@ -206,6 +208,42 @@ def test_without_money_the_answer_from_inside_stays(
     assert len(engine.asked) == (1 if found == "by the estimate" else 2), "once per record and run: no loop"
     if found == "when clearing":
         assert ask(night, "SELECT reason FROM assignments ORDER BY seq") == [("preferred",), ("budget_night",)]
+
+
+@pytest.mark.parametrize("found", ["by the estimate", "when clearing"])
+def test_stopped_by_an_escalated_record_the_night_stays_stopped(
+    found: str, falling: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        if found == "when clearing":
+            patched.setattr(flows.escalating, "refusal", lambda *_: None)
+        night = falling("unsure", budget_usd="{night: 0.000001}", on_budget="stop")
+        assert run(night, date="2026-11-22").stopped
+    assert ask(night, "SELECT state, reason FROM entries WHERE event = 'stopped'") == [("night", "budget_night")]
+    night = falling("unsure", "mute", budget_usd="{night: 9}", on_budget="stop")
+    with monkeypatch.context() as patched:
+        patched.setattr(flows.nightly, "collect_if_local", die)
+        with pytest.raises(KeyboardInterrupt):
+            run(night, date="2026-11-22")
+    assert run(night, date="2026-11-22").stopped, "by the ledger, whatever the limit is now, and before the first answer is taken in"
+    assert rows(night) == KEPT | {"mute.txt": ("completed", "local", "low_confidence")}
+    assert ask(night, "SELECT count(*) FROM egress") == [(0,)]
+    night = falling("unsure", "mute", "cut", budget_usd="{night: 9}", on_budget="stop")
+    assert not run(night, date="2026-11-23").stopped, "another night"
+    assert ask(night, "SELECT count(*) FROM egress") == [(1,)]
+
+
+def test_what_was_given_back_before_the_stop_goes_its_way(falling: Callable[..., Any]) -> None:
+    names = ("unsure", "mute")
+    free = falling(*names)
+    run(free)
+    most = ask(free, "SELECT max(cost_usd) FROM entries WHERE event = 'submitting' AND lane = 'cloud'")[0][0]
+    shutil.rmtree(free.out)
+    night = falling(*names, budget_usd=f"{{night: {float(most) * 1.5}}}", on_budget="stop")
+    assert run(night).stopped
+    assert ask(night, "SELECT reason FROM assignments WHERE lane = 'cloud'") == [("escalated",)]
+    assert sorted((lane, code) for _, lane, code in rows(night).values()) == [("cloud", None), ("local", "low_confidence")]
+    assert ask(night, "SELECT count(*) FROM egress") == [(1,)]
 
 
 @pytest.mark.parametrize("way", ["wait", "hold"])

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+import duckdb
 import pytest
 
 from policies.load import DEFAULT_REGISTRY
@@ -136,5 +137,25 @@ def test_a_collection_tells_nothing_twice(receiver: Receiver, make_night: Callab
     night.job.write_text(night.job.read_text().replace("deadline_h: 0.0000001\n", ""))
     registry.write_text(DEFAULT_REGISTRY.read_text())
     cli("collect", night.job, "--out", night.out)
-    assert [body["deadline"] for body in receiver.bodies()] == [0, late["deadline"], 0]
-    assert receiver.bodies()[-1]["held"] == 1, "what waited was sent again, and has its results"
+    assert len(receiver.requests) == 2, "what waited was sent again, and has its results; what is held still, was told"
+
+
+def test_what_is_held_is_told_once_a_night_for_each_reason(
+    receiver: Receiver, make_night: Callable[..., Any], cli: Callable[..., Any]
+) -> None:
+    night = make_night(extra=f"{INSIDE}alerts: {{webhook: '{receiver.url}'}}\n")
+    receiver.answer = 500
+    run(cli, night, "--date", "2026-11-22")
+    receiver.answer = 204
+    for _ in range(3):
+        run(cli, night, "--date", "2026-11-22")
+    assert [body["held"] for body in receiver.bodies()] == [1, 1], "what nobody took is told again, and then no more"
+    (night.job.parent / "inbox" / "scan.pdf").write_bytes(b"%PDF-1.7 \x00\xff")
+    for _ in range(2):
+        run(cli, night, "--date", "2026-11-22")
+    assert [body["held"] for body in receiver.bodies()] == [1, 1, 2], "another reason"
+    run(cli, night, "--date", "2026-11-23")
+    assert len(receiver.requests) == 4, "another night"
+    with duckdb.connect(str(night.ledger / "ledger.duckdb"), read_only=True) as connection:
+        told = "SELECT run_id[-2:], state, count(DISTINCT reason) FROM entries WHERE event = 'alerted' GROUP BY ALL ORDER BY 1"
+        assert connection.execute(told).fetchall() == [("22", "held", 2), ("23", "held", 2)]

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,7 +22,8 @@ import flows.closing
 from detectors.document import Document
 from flows.audit_report.account import costs
 from flows.budgeting import most_usd
-from flows.night import NightOptions
+from flows.holding import release
+from flows.night import Night, NightOptions
 from flows.nightly import run_night
 from flows.planning import make_plan
 from flows.report import NightReport
@@ -160,12 +161,16 @@ def test_what_the_budget_stops_stays_stopped_and_is_told_once(priced: Callable[.
     assert first.budget == {"month": (spent, Decimal(1000)), "night at emulator": (spent, limit)}
     assert spent < limit / 2, "its result has freed enough for another one, which nobody sends"
     assert [(one.budget_50, one.budget_80, one.budget_100) for one in heard] == [(0, 0, 1)]
-    told = "SELECT endpoint, state, reason FROM entries WHERE event = 'alerted'"
+    told = "SELECT endpoint, state, reason FROM entries WHERE event = 'alerted' AND state = 'night'"
     assert ask(night, told) == [("emulator", "night", "budget_100")]
     handed = "SELECT count(*) FROM egress"
     assert (run(night, "2026-11-22").held, ask(night, held), ask(night, handed)) == (first.held, stopped, [(1,)]), "after a kill, too"
     assert ask(night, told) == [("emulator", "night", "budget_100")]
-    assert not any(one.budget_50 or one.budget_80 or one.budget_100 for one in heard[1:])
+    assert len(heard) == 1, "of what is held, too"
+    night = priced(budget_usd="{month: 1000}", on_budget="stop", alerts=hook)
+    assert (run(night, "2026-11-22").stopped, ask(night, handed)) == (True, [(1,)]), "a larger limit alone"
+    release(night.ledger, records=(), reason=None, failed=False, actor="hana", now=datetime.now(UTC))
+    assert (run(night, "2026-11-22").stopped, ask(night, handed)) == (False, [(3,)]), "a person has gone on with it"
 
 
 def test_an_endpoint_without_a_price_stops_the_job_at_its_start(
@@ -211,7 +216,8 @@ def test_what_a_record_can_cost_at_the_most_is_the_dearer_of_two_days() -> None:
     endpoint = Endpoint(name="e", lane=Lane.CLOUD, engine="openai_batch", provider="p", model="m", settings={})
     old, new = (Price(provider="p", models=("m",), rates=Rates(input=Decimal(rate), output=Decimal(rate))) for rate in (0, 10))
     prompt = Prompt(kind=TaskKind.SUMMARIZE, messages=(Message(role="user", parts=(Part(slot="text"),)),), max_tokens=1000)
-    night: Any = SimpleNamespace(tokenizers={}, prompt=prompt, prompt_for=lambda _: prompt)
+    night: Any = SimpleNamespace(tokenizers={}, prompt=prompt, prompt_for=lambda _: prompt, charged={})
+    night.prices_of = lambda endpoint: Night.prices_of(night, endpoint)
     document = Document(record_id="r", text="A ferry.", source="s", family="r")
     found = []
     for night.today, before in ((date(2026, 11, 29), old), (date(2026, 11, 30), old), (date(2026, 12, 1), old), (date(2026, 11, 30), new)):

@@ -214,6 +214,7 @@ def test_a_class_that_was_permitted_all_the_same_is_no_leak(ledger: Ledger, cli:
     # The text that was registered first is the one that decided: it asks for a data processing agreement, which nobody checked for CLEAN.
     said = cli("audit", "review", path, "--reviewer", "Ana", "--ledger", ledger.path)
     assert "60 should not have left" in said.out
+    assert "waybill override raise" in said.out
     assert "all were read, so it is 60 of 80, and no estimate" in said.out
 
 
@@ -228,6 +229,7 @@ def test_the_more_severe_reviewer_counts_and_a_later_word_replaces(ledger: Ledge
     assert "1 should not have left" in cli("audit", "review", path, "--reviewer", "Ben", "--ledger", ledger.path).out
     said = cli("audit", "review", path, "--reviewer", "Ana", "--ledger", ledger.path)
     assert "0 should not have left" in said.out
+    assert "waybill override raise" not in said.out
     assert "1 verdicts entered" in said.out
     assert "read by Ana, Ben" in said.out
 
