@@ -28,6 +28,15 @@ def explain(error: Exception) -> str:
     return f"unexpected {type(error).__name__} at {frame.filename}:{frame.lineno} (WAYBILL_TRACEBACK=1 shows more)"
 
 
+def is_interruption(error: BaseException | None) -> bool:
+    """Whether this is Ctrl-C in disguise: DuckDB ends a statement that a signal interrupts by an error of its own, and drops ours."""
+    while error is not None:
+        if type(error).__name__ == "InterruptException" or (type(error) is RuntimeError and str(error) == "Query interrupted"):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
 def as_code(error: Exception) -> BatchFailedError:
     """The error that Prefect may see."""
     return error if isinstance(error, BatchFailedError) else BatchFailedError(type(error).__name__)
@@ -41,5 +50,7 @@ def codes_only() -> Iterator[None]:
     except BatchFailedError:
         raise
     except Exception as error:  # noqa: BLE001 - whatever it is, its text stays here
+        if is_interruption(error):
+            raise KeyboardInterrupt from None
         LOGGER.error("%s", explain(error))  # noqa: TRY400 - a traceback may quote content
         raise as_code(error) from None

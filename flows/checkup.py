@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from difflib import get_close_matches
 from enum import StrEnum
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -22,11 +23,9 @@ from flows.tokenizers import load_tokenizers
 from policies.check import Severity, check
 from policies.errors import PolicyError
 from policies.load import DEFAULT_POLICY
-from policies.model import EMULATOR, Endpoint
+from policies.model import BUILT_IN_CLASSES, EMULATOR, Endpoint
+from policies.policy import Policy
 from policies.registry import load_rulebook
-from sinks.errors import SinkError
-from sinks.ledger.files import head
-from sinks.ledger.queries import job_runs, open_intents
 
 PACKAGES = ("presidio-analyzer", "spacy", "duckdb", "pyarrow", "prefect", "openai", "anthropic", "boto3", "sumy")
 LEAST_FREE = 2 * 2**30
@@ -64,9 +63,11 @@ def examine(job_path: Path | None) -> Iterator[Check]:
     yield from _rules(job)
     if job is not None:
         yield from _places(job)
-        yield from _ledger(job)
-        from flows.checkup_stores import check_stores  # noqa: PLC0415 - it speaks in the words of this module
+        # These speak in the words of this module.
+        from flows.checkup_ledger import check_ledger  # noqa: PLC0415
+        from flows.checkup_stores import check_stores  # noqa: PLC0415
 
+        yield from check_ledger(job)
         yield from check_stores(job)
 
 
@@ -102,6 +103,7 @@ def _rules(job: Job | None) -> Iterator[Check]:
     if not problems:
         yield Check(health=Health.GOOD, what="policy", detail=f"version {policy.version}, {policy.hash[:12]}")
     if job is not None:
+        yield from _declared(job, policy)
         try:
             endpoints = choose_endpoints(
                 job, registry, scheduled=job.schedule is not None and not job.unsafe_emulator, isolation=policy.isolation
@@ -114,6 +116,15 @@ def _rules(job: Job | None) -> Iterator[Check]:
             yield _endpoint(endpoint, job)
         if looking is not None and looking not in endpoints:
             yield _endpoint(looking, job)
+
+
+def _declared(job: Job, policy: Policy) -> Iterator[Check]:
+    """Classes that the job states and the policy has never heard of. They are lawful, and stop no night: their documents are held."""
+    for name in sorted({one.data_class for one in job.source.declared if not policy.knows(one.data_class)}):
+        close = get_close_matches(name, [*policy.classes, *BUILT_IN_CLASSES], n=1)
+        hint = f"; did you mean {close[0]}?" if close else "; add it to the policy, or correct the name"
+        detail = f"{job.at('source.declared')}: the policy knows no class {name}, so what is declared so is held as unknown_class{hint}"
+        yield Check(health=Health.DOUBTFUL, what="declared", detail=detail)
 
 
 def _used(job: Job | None, registry: Mapping[str, Endpoint]) -> dict[str, Endpoint] | None:
@@ -155,26 +166,3 @@ def _places(job: Job) -> Iterator[Check]:
         free = shutil.disk_usage(nearest).free
         health = Health.GOOD if free > LEAST_FREE else Health.DOUBTFUL
         yield Check(health=health, what=what, detail=f"{folder} ({free / 2**30:.0f} GiB free)")
-
-
-def _ledger(job: Job) -> Iterator[Check]:
-    if not head(job.ledger.path):
-        yield Check(health=Health.GOOD, what="nights", detail="none yet")
-        return
-    try:
-        runs, waiting = job_runs(job.ledger.path, job.name), open_intents(job.ledger.path)
-    except SinkError as error:
-        yield Check(health=Health.BAD, what="ledger", detail=str(error))
-        return
-    unfinished = [run.run_id for run in runs if not run.finished]
-    yield Check(
-        health=Health.DOUBTFUL if unfinished else Health.GOOD,
-        what="nights",
-        detail=f"{len(runs)} runs, {len(unfinished)} unfinished" + (f" (the last: {unfinished[-1]})" if unfinished else ""),
-    )
-    ambiguous = sum(intent.state in {"ambiguous", "submitting"} for intent in waiting)
-    yield Check(
-        health=Health.DOUBTFUL if ambiguous else Health.GOOD,
-        what="hand-overs",
-        detail=f"{len(waiting)} open, {ambiguous} ambiguous" + ("; the next run looks them up" if ambiguous else ""),
-    )

@@ -13,6 +13,7 @@ from detectors.document import ReadProblem
 from flows.anchoring import anchor_run_end
 from flows.budgeting import budget_use, enter_told, night_costs, untold_shares
 from flows.collecting import overdue_intents
+from flows.explicit import explicit_result_rows
 from flows.fallback import CONTRADICTIONS, DEADLINE, LOCAL_DOWN
 from flows.night import Night
 from flows.report import ClosedEndpoint, NightReport
@@ -24,11 +25,9 @@ from sinks.errors import EndpointError, LedgerError
 from sinks.ledger.compaction import compact
 from sinks.ledger.elsewhere import sent_elsewhere
 from sinks.ledger.entry import Entry, Event
-from sinks.ledger.outcomes import explicit_rows
 from sinks.ledger.queries import RunCounts, class_counts, open_intents, run_counts, run_state
-from sinks.ledger.sources import lookup
 from sinks.ledger.told import reasons_told
-from sinks.parquet import EXPLICIT_ROWS, ResultRow, Status, write_results
+from sinks.parquet import EXPLICIT_ROWS, Status, write_results
 
 LOGGER = logging.getLogger("waybill")
 
@@ -111,28 +110,16 @@ def write_explicit_rows(night: Night) -> dict[Status, dict[str, int]]:
 
     Returns how many there are of each, by reason, the most first.
     """
-    table = explicit_rows(night.ledger, night.run_id).to_pylist()
-    names = lookup(night.ledger.path, [row["record_id"] for row in table])
+    table = explicit_result_rows(night.ledger, night.run_id, night.prompt.kind)
     for status in (Status.HELD, Status.FAILED):
         path = night.job.output / night.run_id / status / EXPLICIT_ROWS
-        rows = [
-            ResultRow(
-                run_id=night.run_id,
-                task=night.prompt.kind,
-                status=status,
-                source=names[row["record_id"]].source if row["record_id"] in names else None,
-                source_id=names[row["record_id"]].source_id if row["record_id"] in names else None,
-                **{**{key: value for key, value in row.items() if key != "status"}, "data_classes": tuple(row["data_classes"] or ())},
-            )
-            for row in table
-            if row["status"] == status
-        ]
+        rows = [row for row in table if row.status == status]
         if rows:
             write_results(path, rows, night.prompt.schema, digest=partial(night.keys.hmac, "result"), group=night.job.group)
         else:
             path.unlink(missing_ok=True)
     return {
-        status: dict(Counter(sorted(row["error_code"] for row in table if row["status"] == status)).most_common())
+        status: dict(Counter(sorted(str(row.error_code) for row in table if row.status == status)).most_common())
         for status in (Status.HELD, Status.FAILED)
     }
 

@@ -33,7 +33,7 @@ LOGGER = logging.getLogger("waybill")
 def collect_job(options: NightOptions, *, progress: Progress | None = None) -> list[NightReport]:
     """Look at every run of the job with hand-overs out or records that wait, or left behind; one report each, oldest first.
 
-    Empty when there is none.
+    Empty when there is none, and before the first night, for the schedule does not wait for it; a person is told (`flows.cli.collect`).
     """
     job = load_job(options.path, out=options.out_path)
     if not head(job.ledger.path):

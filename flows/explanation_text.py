@@ -21,7 +21,7 @@ def explanation_lines(verdict: Mapping[str, Any]) -> Iterator[str]:
     explanation = verdict["explanation"]
     policy = PurePath(explanation["policy"]).name
     name = verdict["source"] + (f" [{verdict['source_id']}]" if verdict["source_id"] else "")
-    yield f"{name}: {' + '.join(verdict['data_classes']) or 'no class'} → {verdict['lane']}"
+    yield f"{name}: {' + '.join(verdict['data_classes']) or 'no class'} → {' or '.join(verdict['lanes']) or 'held'}"
     yield INDENT + _route(explanation["route"], policy)
     if verdict["partial"]:
         yield f"{INDENT}the scan stopped when this was settled: other classes may hold too"

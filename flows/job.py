@@ -19,11 +19,13 @@ from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, Valida
 
 from flows.bucket_files import BucketFiles
 from flows.errors import JobError
-from flows.job_errors import explain, raise_at
+from flows.job_errors import explain, in_words, raise_at
 from flows.job_parts import (
     Alerts,
     BudgetLimits,
+    CostCentre,
     Engine,
+    JobName,
     LedgerPaths,
     SecondLook,
     Source,
@@ -49,7 +51,7 @@ from sinks.request import TaskKind
 class Job(Strict):
     """One job file, checked. `load_job` makes it."""
 
-    name: str = Field(pattern=r"^[a-z0-9-]{1,40}$")
+    name: JobName
     source: Source
     task: Task
     policy: ExistingPath | None = None
@@ -76,7 +78,7 @@ class Job(Strict):
     alerts: Alerts = Alerts()  # type: ignore[call-arg]  # as lanes
     retention: Retention = Retention()
     legal_hold: Annotated[tuple[Hold, ...], Field(strict=False)] = ()
-    cost_centre: str | None = Field(None, pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._/-]{0,63}$")
+    cost_centre: CostCentre | None = None
     unsafe_emulator: bool = False
     reprocess: bool = False
     limit: int | None = Field(None, ge=1)
@@ -132,7 +134,8 @@ def load_job(path: Path, *, out: Path | None = None) -> Job:
     """The job in `path`. `out` gathers everything that it writes, keys too, in one folder. Raises JobError."""
     marked = read_yaml(path)
     if not isinstance(marked.value, dict):
-        raise JobError(f"{path}:1: expected a mapping with name, source, task, output and ledger, found {type(marked.value).__name__}")
+        found = "a text" if isinstance(marked.value, str) else in_words(marked.value)  # not quoted: it may be a document
+        raise JobError(f"{path}:1: expected a mapping with name, source, task, output and ledger, found {found}")
     given = dict(marked.value)
     if out is not None:
         base = Path(os.path.abspath(out))  # noqa: PTH100 - resolve() would follow links that the operator put there

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from typing import Any, NoReturn, get_args
 
 from pydantic import BaseModel, ValidationError
@@ -12,6 +13,16 @@ from flows.errors import JobError
 from flows.marked_yaml import KeyPath, MarkedYaml
 
 SHOWN = 60
+PLAIN_WORDS = (
+    (r"a valid dictionary( or instance of \w+)?", "a mapping"),
+    (r"a valid string", "a text"),
+    (r"a valid integer", "a whole number"),
+    (r"a valid number", "a number"),
+    (r"a valid boolean", "true or false"),
+    (r"a valid (tuple|list)", "a list"),
+)
+"""What the checker says of types, and what a person does."""
+
 SECRET_KEYS = frozenset({"webhook", "proxy", "secret"})
 """Keys whose value is not repeated: an URL often carries a password, and `secret` may hold one by mistake."""
 
@@ -22,10 +33,15 @@ def raise_at(marked: MarkedYaml, key_path: KeyPath, message: str) -> NoReturn:
 
 
 def explain(error: ValidationError, marked: MarkedYaml, model: type[BaseModel]) -> str:
-    """The first mistake in the order of the file, and how many more there are."""
+    """The first mistake in the order of the file, and how many more there are.
+
+    Keys that are missing come last: what stands in the file under a wrong name is why they are.
+    """
     details = error.errors(include_url=False)
-    lines = sorted((marked.line(_keys(detail)), _dotted(_keys(detail)), _sentence(detail, model)) for detail in details)
-    line, key, sentence = lines[0]
+    lines = sorted(
+        (detail["type"] == "missing", marked.line(_keys(detail)), _dotted(_keys(detail)), _sentence(detail, model)) for detail in details
+    )
+    _, line, key, sentence = lines[0]
     more = f" (and {len(lines) - 1} more)" if len(lines) > 1 else ""
     return f"{marked.path}:{line}: {key}: {sentence}{more}"
 
@@ -36,15 +52,31 @@ def _sentence(detail: ErrorDetails, model: type[BaseModel]) -> str:
     if detail["type"] == "extra_forbidden":
         known = _known_keys(model, _keys(detail)[:-1])
         close = difflib.get_close_matches(str(detail["loc"][-1]), known, n=1)
-        hint = f"; did you mean {close[0]}?" if close else ""
-        return f"expected one of {', '.join(known)}; found an unknown key{hint}"
+        hint = f"did you mean {close[0]}? " if close else ""
+        return f"found an unknown key; {hint}expected one of {', '.join(known)}"
     expected = detail["msg"].removeprefix("Value error, ").replace("Input should be", "expected", 1)
+    for words, plain in PLAIN_WORDS:
+        expected = re.sub(words, plain, expected)
     if not expected.startswith("expected"):
         expected = f"expected: {expected}"
-    if SECRET_KEYS.intersection(_keys(detail)[-1:]) or (isinstance(detail["input"], dict) and SECRET_KEYS.intersection(detail["input"])):
+    if SECRET_KEYS.intersection(_keys(detail)[-1:]):
         return f"{expected}, found something else"
-    shown = repr(detail["input"])
-    return f"{expected}; found {shown if len(shown) <= SHOWN else shown[:SHOWN] + '…'}"
+    return f"{expected}; found {in_words(detail['input'])}"
+
+
+def in_words(value: object) -> str:
+    """A value as the message repeats it. Structures are named, not quoted: what is wrong is not their whole content."""
+    if value is None or value == "":
+        return "nothing"
+    if isinstance(value, dict):
+        return f"a mapping with {_cut(', '.join(map(str, value)))}" if value else "an empty mapping"
+    if isinstance(value, list | tuple):
+        return "a list" if value else "an empty list"
+    return _cut(repr(value))
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= SHOWN else text[:SHOWN] + "…"
 
 
 def _keys(detail: ErrorDetails) -> KeyPath:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import grp
+import re
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -30,6 +31,18 @@ from policies.model import CLASS_NAME
 from sinks.request import TaskKind
 
 CRON_FIELDS = 5
+
+
+def _job_name(value: str) -> str:
+    if not re.fullmatch(r"[a-z0-9-]{1,40}", value):
+        raise ValueError("expected 1 to 40 small letters, digits and hyphens, such as claims-nightly")
+    return value
+
+
+def _cost_centre(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9 ._/-]{0,63}", value):
+        raise ValueError("expected up to 64 letters, digits, spaces and ._/-, a letter or digit first")
+    return value
 
 
 def cron_fields(value: str) -> str:
@@ -92,6 +105,8 @@ def repair_count(value: object) -> object:
 
 
 Dollars = Annotated[Decimal, BeforeValidator(_dollars), Field(ge=0, le=1_000_000_000, strict=False, allow_inf_nan=False)]
+JobName = Annotated[str, AfterValidator(_job_name)]
+CostCentre = Annotated[str, AfterValidator(_cost_centre)]
 Names = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(strict=False)]
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from flows.errors import JobError
+from policies.yaml_value import fault
 
 KeyPath = tuple[str | int, ...]
 
@@ -42,21 +43,28 @@ def read_yaml(path: Path) -> MarkedYaml:
         raise JobError(f"{path}:1: expected UTF-8 text, found other bytes; save the file as UTF-8") from None
     except OSError as error:
         raise JobError(f"{path}: expected a readable file, found none ({error.strerror}); check the path") from None
+    try:
+        value, lines = _parsed(path, text)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise JobError(f"{path}:{line}: expected YAML, {fault(error.problem)}") from None
+    except (yaml.YAMLError, ValueError) as error:
+        raise JobError(f"{path}:1: expected YAML, {fault(str(error).splitlines()[0])}") from None
+    except RecursionError:
+        raise JobError(f"{path}:1: expected YAML, found nesting that is too deep") from None
+    return MarkedYaml(path=path, value=value, content=content, lines=lines)
+
+
+def _parsed(path: Path, text: str) -> tuple[Any, dict[KeyPath, int]]:
     loader = yaml.SafeLoader(text)
     try:
         node = loader.get_single_node()
         lines: dict[KeyPath, int] = {(): 1}
         if node is not None:
             lines.update(_mark(path, node, (), ()))
-        value = None if node is None else loader.construct_document(node)
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise JobError(f"{path}:{line}: expected YAML, found: {error.problem or 'something else'}") from None
-    except (yaml.YAMLError, ValueError) as error:
-        raise JobError(f"{path}:1: expected YAML, found: {str(error).splitlines()[0]}") from None
+        return None if node is None else loader.construct_document(node), lines
     finally:
         loader.dispose()
-    return MarkedYaml(path=path, value=value, content=content, lines=lines)
 
 
 def _mark(path: Path, node: yaml.Node, key_path: KeyPath, above: tuple[int, ...]) -> Iterator[tuple[KeyPath, int]]:

@@ -40,7 +40,8 @@ Secret = Annotated[
         "the NAME of the environment variable that holds the access key, or its file's path; or file:/PATH, or prefect:BLOCK",
     ),
 ]
-BUCKET_URL = _form(r"s3://[a-z0-9.-]{3,63}(/[A-Za-z0-9!_.*'()/ =@,+-]{0,700})?", "s3://BUCKET or s3://BUCKET/PREFIX")
+BUCKET_NAME = "with a bucket name of 3 to 63 small letters, digits, dots and hyphens"
+BUCKET_URL = _form(r"s3://[a-z0-9.-]{3,63}(/[A-Za-z0-9!_.*'()/ =@,+-]{0,700})?", f"s3://BUCKET or s3://BUCKET/PREFIX, {BUCKET_NAME}")
 Bucket = Annotated[str, BUCKET_URL]
 Url = Annotated[str, _form(r"https?://\S+", "an https URL")]
 

@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from flows.job import Job
-from flows.provider_access import open_providers
+from flows.provider_access import INSIDE, open_providers
 from sinks.errors import EndpointError
 from sinks.lanes.inventory import InventoryLane, ListedJob
 from sinks.ledger.files import head
@@ -21,6 +21,7 @@ from sinks.ledger.handed import CancelWish, IntentMoney, cancel_wishes, money_of
 from sinks.ledger.queries import OpenIntent, job_runs, jobs_of_others, open_intents
 
 NOT_ASKED, UNREACHABLE, NOT_LISTED, UNTOLD = "not asked", "unreachable", "not listed", "cannot be told"
+RUNS_INSIDE = "runs inside"
 NOBODY = ""
 
 
@@ -80,7 +81,7 @@ def open_jobs(ledger: Path, job: Job | None, *, offline: bool, now: datetime) ->
     money, wishes, taken = money_of(ledger, ids), cancel_wishes(ledger, ids), jobs_of_others(ledger, NOBODY)
     shown, silent = _ask(job, intents) if job is not None and not offline else ({}, {})
     desk = _Desk(job=job, owners=owners, shown=shown, silent=silent, taken=taken, money=money, wishes=wishes, now=now)
-    return OpenJobs(jobs=tuple(map(desk.line, intents)), silent=silent)
+    return OpenJobs(jobs=tuple(map(desk.line, intents)), silent={name: why for name, why in silent.items() if why != INSIDE})
 
 
 def _ask(job: Job, intents: Sequence[OpenIntent]) -> tuple[dict[str, dict[str, ListedJob]], dict[str, str]]:
@@ -141,6 +142,8 @@ class _Desk:
         )
 
     def _found(self, intent: OpenIntent) -> tuple[ListedJob | None, str]:
+        if self.silent.get(intent.endpoint) == INSIDE:
+            return None, RUNS_INSIDE
         if intent.endpoint in self.silent:
             return None, UNREACHABLE
         if intent.endpoint not in self.shown:

@@ -1,6 +1,6 @@
 """What a plan may know of earlier nights: which documents are unchanged, how fast each endpoint was. Reads only; there may be no ledger.
 
-Without the ledger's keys no document can be recognised: the plan is then of everything, as in a first night.
+A ledger with entries whose keys are gone stops a plan as it stops a night: without them no document can be recognised.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ from datetime import UTC, datetime
 from detectors.document import Document
 from flows.errors import JobError
 from flows.job import Job
+from flows.ledger_at_hand import keys_at_hand
 from flows.runs import out_elsewhere
 from flows.scanning import SCAN_KEYS
 from flows.workload import MEASURED_SINCE
 from sinks.ledger import files
 from sinks.ledger.completions import Completed, completed_before
-from sinks.ledger.keys import KEY_FILE, Keys
+from sinks.ledger.keys import Keys
 from sinks.ledger.queries import RecordStates, RunInfo, job_runs, run_state
 from sinks.ledger.throughput import Throughput, measured_throughput
 from sinks.request import Prompt
@@ -52,29 +53,23 @@ def history_of(job: Job, *, reprocess: bool) -> History:
     """As of now. Raises LedgerError for a ledger or keys that a night could not use either."""
     if not files.head(job.ledger.path):
         return History()
+    keys = keys_at_hand(job)
     measured = measured_throughput(job.ledger.path, job.name, datetime.now(UTC) - MEASURED_SINCE)
-    keys, out = _keys(job), out_elsewhere(job.ledger.path, job, run_id="")
-    if keys is None or reprocess:
-        return History(keys=keys or SCAN_KEYS, measured=measured, waiting=len(out))
+    out = out_elsewhere(job.ledger.path, job, run_id="")
+    if reprocess:
+        return History(keys=keys, measured=measured, waiting=len(out))
     return History(keys=keys, measured=measured, before=completed_before(job.ledger.path, job.name), out=out, waiting=len(out))
 
 
 def history_before(job: Job, date: str) -> History:
-    """As of the night of this date, before it began. Raises JobError where there was none, or nobody can tell its documents."""
+    """As of the night of this date, before it began. Raises JobError where there was none, LedgerError as `history_of`."""
     runs = [run for run in job_runs(job.ledger.path, job.name) if run.logical_date == date] if files.head(job.ledger.path) else []
     if not runs:
         known = sorted({run.logical_date for run in job_runs(job.ledger.path, job.name)}) if files.head(job.ledger.path) else []
         said = f"; its nights are from {known[0]} to {known[-1]}" if known else "; it has had none"
         raise JobError(f"--against {date}: the ledger {job.ledger.path} has no night of {job.name} on that date{said}")
-    keys = _keys(job)
-    if keys is None:
-        raise JobError(f"--against {date}: the keys in {job.ledger_keys} are needed to recognise the documents of that night; found none")
+    keys = keys_at_hand(job)
     run = runs[-1]
     begun = run.started_at or datetime.now(UTC)
     measured = measured_throughput(job.ledger.path, job.name, begun - MEASURED_SINCE, until=begun)
     return History(keys=keys, measured=measured, run=run, states=run_state(job.ledger.path, run.run_id))
-
-
-def _keys(job: Job) -> Keys | None:
-    """Never made here: only those that are there."""
-    return Keys.open(job.ledger_keys, ledger_empty=False) if (job.ledger_keys / KEY_FILE).exists() else None

@@ -6,6 +6,7 @@ On a terminal, one live line; elsewhere (cron, CI, a log file) a plain line now 
 from __future__ import annotations
 
 import logging
+import shlex
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -161,8 +162,8 @@ def _troubles(report: NightReport) -> Iterator[str]:
         yield f"moved    {counted(sum(places.values()), 'record')} because of {failure}: {where}"
 
 
-def closing_table(report: NightReport, *, stream: IO[str]) -> None:
-    """Class × destination, then where everything is."""
+def closing_table(report: NightReport, *, stream: IO[str], job: str, out: str | None) -> None:
+    """Class × destination, then where everything is. job, out: as given to the command, for the next one."""
     console = Console(file=stream, highlight=False, soft_wrap=True, markup=False, emoji=False)  # a path may hold brackets
     table = Table(title=f"run {report.run_id}", title_justify="left")
     table.add_column("data class")
@@ -182,15 +183,17 @@ def closing_table(report: NightReport, *, stream: IO[str]) -> None:
     )
     for line in (*_troubles(report), *_money(report)):
         console.print(line)
+    ledger = shlex.quote(report.ledger)
     if report.refused:
         refused = f"The gate refused {counted(report.refused, 'shard')}: nothing of that was sent."
-        console.print(f"{refused} See: waybill audit held --ledger {report.ledger}")
+        console.print(f"{refused} See: waybill audit held --ledger {ledger}")
     if report.unanchored:
         console.print(f"{counted(report.unanchored, 'anchor')} did not take the ledger's newest checkpoint; the next run's end tries again")
     console.print(f"results  {report.output}")
     console.print(f"ledger   {report.ledger}")
-    console.print(f"next     waybill audit summary --ledger {report.ledger}")
+    console.print(f"next     waybill audit summary --ledger {ledger}")
     if report.held:
-        console.print(f"         waybill held list --ledger {report.ledger}")
+        console.print(f"         waybill held list --ledger {ledger}")
     if report.pending:
-        console.print("         waybill collect JOB   fetches what the cloud has not finished yet")
+        command = shlex.join(["waybill", "collect", job, *(("--out", out) if out else ())])
+        console.print(f"         {command}   # fetches what the cloud has not finished yet")

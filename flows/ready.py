@@ -6,6 +6,7 @@ The template's constants are scanned like a document, once: a secret in a prompt
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -24,7 +25,7 @@ from flows.progress import Progress
 from flows.render import load_prompt
 from flows.runs import logical_date
 from flows.scanner import Scanner, scanner_of
-from flows.sources import check_duplicates
+from flows.sources import check_duplicates, list_batches
 from flows.tokenizers import load_tokenizers
 from policies.model import Endpoint
 from policies.policy import Policy
@@ -32,6 +33,8 @@ from policies.prices import Prices
 from policies.registry import load_rulebook
 from sinks.request import Prompt
 from sinks.tokens import CountTokens
+
+LOGGER = logging.getLogger("waybill")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,8 +104,15 @@ def checked(options: NightOptions, progress: Progress | None = None) -> Iterator
         )
         refusal = ready.refused_for(prompt) or refusal
         check_duplicates(job)
+        if not options.collect_only and _is_empty(job):
+            LOGGER.warning("source is empty: %s", job.source.path)
         check_anchors(job)  # before the ledger is opened, which would begin a new one where the old one is gone
         yield replace(ready, refusal=refusal)
+
+
+def _is_empty(job: Job) -> bool:
+    """Whether there is nothing to read. Of a bucket its own listing, which has just been read for duplicates, has said so."""
+    return job.source.bucket is None and next(list_batches(job, limit=1), None) is None
 
 
 def _refused(options: NightOptions, check: Callable[[], None]) -> str:

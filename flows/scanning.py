@@ -79,6 +79,7 @@ def _verdict(document: Document, evidence: Evidence, decision: Decision) -> dict
         "source_id": document.source_id,
         "data_classes": list(decision.data_classes),
         "lane": decision.lanes[0] if decision.lanes else "held",
+        "lanes": list(decision.lanes),
         "rule": decision.rule,
         "reason": decision.reason or None,
         "findings": [_finding(finding) for finding in evidence.findings],

@@ -199,12 +199,17 @@ def parse(source: Source) -> YamlValue:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        raise _error(source.name, mark.line + 1 if mark else 1, "", f"expected YAML, found a fault: {error.problem}") from None
+        raise _error(source.name, mark.line + 1 if mark else 1, "", f"expected YAML, {fault(error.problem)}") from None
     except (yaml.YAMLError, RecursionError):
         raise _error(source.name, 1, "", "expected YAML, found characters or nesting it cannot have") from None
     if node is None:
         raise _error(source.name, 1, "", "expected a table, found an empty file")
     return YamlValue(file=source.name, path="", line=node.start_mark.line + 1, node=node)
+
+
+def fault(problem: str | None) -> str:
+    """What the parser found, in a sentence; some of its words begin with `found`, others do not."""
+    return problem if problem and problem.startswith("found ") else f"found a fault: {problem or 'something else'}"
 
 
 def _line(event: yaml.Event) -> int:

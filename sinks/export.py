@@ -1,12 +1,14 @@
 """`waybill results export`: one current row per document, out of the result files, into one Parquet, CSV or JSONL file.
 
 Which row is current is the ledger's word; the rows come from the result files. An export holds rows of every class that its caller may
-read, so it is written 0600 (invariant 7).
+read, so it is written 0600 (invariant 7). Where the file of held or failed rows is gone, they are
+made again from the ledger, in private.
 """
 
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from pathlib import Path
 from string import Template
@@ -17,7 +19,7 @@ import pyarrow as pa
 from sinks import durable
 from sinks.columns import FIXED_SCHEMA
 from sinks.errors import ResultsError
-from sinks.parquet import EXPLICIT_ROWS
+from sinks.parquet import EXPLICIT_ROWS, ResultRow, write_results
 
 
 class ExportFormat(StrEnum):
@@ -53,21 +55,26 @@ PURGED = "purged"
 """The status of a document whose result retention deleted."""
 
 
-def export_current(current: pa.Table, results: Path, target: Path, kind: ExportFormat) -> int:
+ExplicitRows = Callable[[str], Sequence[ResultRow]]
+"""The held and failed rows of a run, by its id, as the ledger gives them."""
+
+
+def export_current(current: pa.Table, results: Path, target: Path, kind: ExportFormat, *, explicit: ExplicitRows = lambda _: ()) -> int:
     """Write the rows that `sinks.ledger.outcomes.current_results` names to `target`, by record id; returns how many.
 
     A document whose result was purged has a row with this status and nothing more. results: the folder that `result_file` is relative to;
-    held and failed rows are read from `<run_id>/<status>/rows.parquet` in it.
+    held and failed rows are read from `<run_id>/<status>/rows.parquet` in it, or are `explicit` where that is gone.
     Raises ResultsError when a result file is missing, or when a row is not where the ledger says it is.
     """
-    wanted = current.append_column("file", pa.array(_files(current, results), pa.string()))
-    files = sorted({name for name in wanted["file"].to_pylist() if name is not None})
-    missing = [name for name in files if not Path(name).exists()]
-    if missing or not current.num_rows:
-        reason = f"{missing[0]} is missing" if missing else "there are no results yet"
-        raise ResultsError(f"{target}: nothing was exported, because {reason}; run the job again, or restore the results")
+    if not current.num_rows:
+        raise ResultsError(f"{target}: nothing was exported, because there are no results yet; run the job first")
+    missing = sorted({name for name in current["result_file"].to_pylist() if name is not None and not (results / name).exists()})
+    if missing:
+        raise ResultsError(_missing(target, [results / name for name in missing]))
     try:
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=".tmp-export-") as private:
+            wanted = current.append_column("file", pa.array(_files(current, results, Path(private), explicit), pa.string()))
+            files = sorted({name for name in wanted["file"].to_pylist() if name is not None})
             part = Path(private) / "part"
             copied = _copy(wanted, files, part, kind)
             if copied != current.num_rows:
@@ -81,9 +88,32 @@ def export_current(current: pa.Table, results: Path, target: Path, kind: ExportF
     return copied
 
 
-def _files(current: pa.Table, results: Path) -> list[str | None]:
+def _missing(target: Path, paths: Sequence[Path]) -> str:
+    are = f"and {len(paths) - 1} more are" if len(paths) > 1 else "is"
+    return (
+        f"{target}: nothing was exported, because {paths[0]} {are} missing; restore the results from a copy, or make those of documents "
+        "that are still in the source anew: `waybill run JOB --reprocess`"
+    )
+
+
+def _files(current: pa.Table, results: Path, private: Path, explicit: ExplicitRows) -> list[str | None]:
     rows = zip(current["result_file"].to_pylist(), current["run_id"].to_pylist(), current["status"].to_pylist(), strict=True)
-    return [None if status == PURGED else str(results / (file or f"{run_id}/{status}/{EXPLICIT_ROWS}")) for file, run_id, status in rows]
+    places: dict[tuple[str, str], Path] = {}
+    files: list[str | None] = []
+    for file, run_id, status in rows:
+        if file is None and status != PURGED and (run_id, status) not in places:
+            places[run_id, status] = _explicit_file(f"{run_id}/{status}/{EXPLICIT_ROWS}", results, private, explicit)
+        files.append(None if status == PURGED else str(results / file if file else places[run_id, status]))
+    return files
+
+
+def _explicit_file(name: str, results: Path, private: Path, explicit: ExplicitRows) -> Path:
+    """Where the held or failed rows of a run are: in its results, or made anew beside the export."""
+    if (results / name).exists():
+        return results / name
+    run_id, status, _ = name.split("/")
+    rows = [row for row in explicit(run_id) if row.status == status]
+    return write_results(private / name, rows, digest=lambda _: "").path  # nobody is told of this file, so nobody compares its digest
 
 
 def _copy(wanted: pa.Table, files: list[str], part: Path, kind: ExportFormat) -> int:

@@ -1,6 +1,7 @@
 """The `waybill` command: one thin file per group, imported only when its command is called, so that `--help` is instant.
 
-Exit codes: 0 done, 1 failed, 2 usage or job file, 3 held rows under `--fail-on-held`, 4 cloud work pending.
+Exit codes: 0 done, 1 failed, 2 usage or job file, 3 held rows under `--fail-on-held`, 4 cloud work pending, 130 Ctrl-C, 143 SIGTERM;
+`docs/cloud/jobs.md` has them for people.
 An expected error is one line on stderr; an unexpected one is its type and place, never its message, which may quote a document
 (invariant 5). `WAYBILL_TRACEBACK=1` shows everything, for developers with invented documents.
 """
@@ -15,6 +16,7 @@ from typing import Any
 
 import click
 
+from flows.cli.stopping import Terminated, heeding_termination, say_stopped
 from flows.cli.table import COMMANDS
 
 
@@ -54,11 +56,18 @@ def waybill() -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run one command and turn every error into one clear line and an exit code."""
+    with heeding_termination() as told:
+        status = _ended(arguments, told)
+    sys.exit(status)
+
+
+def _ended(arguments: list[str] | None, told: list[int]) -> int:
+    """The exit code of one command. told: the signal that ended it, if one did (`heeding_termination`)."""
     try:
         status = waybill.main(args=arguments, prog_name="waybill", standalone_mode=False)
-    except click.exceptions.Abort:
-        click.echo("waybill: interrupted; run the same command again to go on", err=True)
-        status = 1
+    except (click.exceptions.Abort, KeyboardInterrupt, Terminated) as stop:
+        # To click the end of a file is an interruption too; where we ask nobody anything it is an error like any other.
+        return report(stop.__cause__) if isinstance(stop.__cause__, EOFError) else say_stopped(told)
     except click.UsageError as error:  # with how the command is called
         error.show()
         status = error.exit_code
@@ -66,8 +75,14 @@ def main(arguments: list[str] | None = None) -> None:
         click.echo(f"waybill: {error.format_message()}", err=True)
         status = error.exit_code
     except Exception as error:  # noqa: BLE001 - the boundary: foreign messages may quote a document
-        status = report(error)
-    sys.exit(status if isinstance(status, int) else 0)
+        return say_stopped(told) if _is_interruption(error) else report(error)
+    return status if isinstance(status, int) else 0
+
+
+def _is_interruption(error: Exception) -> bool:
+    from flows.boundary import is_interruption  # noqa: PLC0415 - keeps `--help` instant
+
+    return is_interruption(error)
 
 
 def report(error: Exception) -> int:

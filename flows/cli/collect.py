@@ -22,16 +22,21 @@ def collect(*, job: str, out: str | None, wait: bool, as_json: bool) -> int:
 
     quiet_at_the_terminal()
     from flows.collect import collect_job  # noqa: PLC0415 - heavy
+    from flows.job import load_job  # noqa: PLC0415
+    from flows.ledger_at_hand import check_there  # noqa: PLC0415
     from flows.night import NightOptions  # noqa: PLC0415
     from flows.progress import closing_table, watching  # noqa: PLC0415
 
+    options = NightOptions(job=job, out=out, wait=wait)
+    loaded = load_job(options.path, out=options.out_path)
+    check_there(loaded)
     with watching(sys.stderr) as progress:
-        reports = collect_job(NightOptions(job=job, out=out, wait=wait), progress=progress)
+        reports = collect_job(options, progress=progress)
     for report in reports:
         if as_json:
             click.echo(json.dumps(report.as_json()))
         else:
-            closing_table(report, stream=sys.stdout)
+            closing_table(report, stream=sys.stdout, job=job, out=out)
     if not reports:
-        click.echo("nothing is out: every hand-over of this job has been collected", err=True)
+        click.echo(f"nothing is out: every hand-over of this job in {loaded.ledger.path} has been collected", err=True)
     return max((report.exit_code for report in reports), default=0)

@@ -45,7 +45,10 @@ def retry(
     if not (records or reason or everything):
         raise click.UsageError("name record ids, or use --reason CODE or --all")
     released, unknown = release(ledger, records=records, reason=reason, failed=failed, actor=actor, now=datetime.now(UTC), keys=keys)
-    click.echo(f"{counted(released, 'record')} released; the next `waybill run` of the job takes what was released again")
+    if released:
+        click.echo(f"{counted(released, 'record')} released; the next `waybill run` of the job takes what was released again")
+    elif not records:
+        click.echo(f"nothing is held{' or has failed' if failed else ''}{f' for {reason}' if reason else ''} in {ledger}")
     for record in unknown:
         click.echo(f"waybill: {record} is not held in {ledger}", err=True)
     return 1 if unknown else 0

@@ -33,9 +33,12 @@ def reconcile(*, job: Path, out: Path | None, since: datetime | None, beside: tu
     """Compare the ledger with the provider's own lists, both ways. Changes nothing. Exit code 0: all agrees; 1: it does not."""
     from flows.account_audit import audit_account  # noqa: PLC0415 - heavy; `--help` must stay instant
     from flows.job import load_job  # noqa: PLC0415
+    from flows.ledger_at_hand import check_there  # noqa: PLC0415
 
+    loaded = load_job(job, out=out)
+    check_there(loaded)  # before the providers are opened: the emulator makes folders
     begin = since.replace(tzinfo=UTC) if since else datetime.now(UTC) - timedelta(days=DEFAULT_DAYS)
-    audit = audit_account(load_job(job, out=out), since=begin, beside=beside)
+    audit = audit_account(loaded, since=begin, beside=beside)
     table = audit.table()
     if audit.findings or fmt != "table":
         show(_brief(table) if fmt == "table" else table, fmt, spare=SPARE)

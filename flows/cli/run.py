@@ -49,7 +49,7 @@ def run(
     options = NightOptions(job=job, out=out, date=date, limit=limit, reprocess=reprocess, wait=not no_wait, scan_processes=scan_processes)
     with watching(sys.stderr) as progress:
         report = run_now(options, progress)
-    closing_table(report, stream=sys.stderr if as_json else sys.stdout)
+    closing_table(report, stream=sys.stderr if as_json else sys.stdout, job=job, out=out)
     if as_json:
         click.echo(json.dumps(report.as_json()))
     if report.exit_code == 0 and fail_on_held and report.held:

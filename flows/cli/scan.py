@@ -20,7 +20,7 @@ import click
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a document.")
 def scan(*, paths: tuple[Path, ...], policy: Path | None, planned: bool, explain: bool, unsafe_show_text: bool, as_json: bool) -> None:
-    """Classify every document under PATHS under a policy."""
+    """Classify every document under PATHS, and name the lanes that a policy permits it to."""
     from flows.explanation_text import explanation_lines  # noqa: PLC0415
     from flows.scanning import scan_paths  # noqa: PLC0415 - heavy; `--help` must stay instant
 
@@ -32,7 +32,7 @@ def scan(*, paths: tuple[Path, ...], policy: Path | None, planned: bool, explain
         )
     lanes: Counter[str] = Counter()
     for verdict in scan_paths(paths, policy, planned=planned, explain=explain, unsafe_show_text=unsafe_show_text):
-        lanes[verdict["lane"]] += 1
+        lanes[_permitted(verdict)] += 1
         if as_json:
             click.echo(json.dumps(verdict))
         else:
@@ -41,10 +41,15 @@ def scan(*, paths: tuple[Path, ...], policy: Path | None, planned: bool, explain
         click.echo(f"{lanes.total()} documents: " + ", ".join(f"{count} {lane}" for lane, count in sorted(lanes.items())))
 
 
+def _permitted(verdict: dict[str, Any]) -> str:
+    """All lanes that the policy permits; which of them a night uses is its strategy's business."""
+    return " or ".join(verdict["lanes"]) or "held"
+
+
 def _line(verdict: dict[str, Any]) -> str:
     name = verdict["source"] + (f" [{verdict['source_id']}]" if verdict["source_id"] else "")
     classes = "+".join(verdict["data_classes"]) or "-"
     entities = Counter(finding["entity"] for finding in verdict["findings"])
     evidence = [f"{entity}×{count}" for entity, count in entities.most_common(4)] + verdict["markers"][:3] + verdict["failures"][:2]
     why = verdict["reason"] or verdict["rule"]
-    return f"{verdict['lane']:5}  {classes:28}  {name}  ({why}; {', '.join(evidence) or 'no evidence'})"
+    return f"{_permitted(verdict):14}  {classes:28}  {name}  ({why}; {', '.join(evidence) or 'no evidence'})"

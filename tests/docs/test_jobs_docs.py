@@ -11,7 +11,7 @@ import pytest
 from flows.account_audit import MEANING
 from flows.cli.jobs import jobs
 from flows.cli.reconcile import reconcile
-from flows.open_jobs import NOT_ASKED, NOT_LISTED, UNREACHABLE, UNTOLD
+from flows.open_jobs import NOT_ASKED, NOT_LISTED, RUNS_INSIDE, UNREACHABLE, UNTOLD
 from sinks.lanes import anthropic_batch, bedrock_batch, openai_batch
 
 PAGE = (Path(__file__).parents[2] / "docs" / "cloud" / "jobs.md").read_text(encoding="utf-8")
@@ -30,7 +30,7 @@ def test_every_code_of_the_audit_is_explained() -> None:
 def test_every_final_state_of_every_provider_is_explained() -> None:
     final = openai_batch.ENDED | bedrock_batch.ENDED | {anthropic_batch.ENDED}
     assert final <= column("provider")
-    assert all(f"`{word}`" in PAGE for word in (NOT_ASKED, NOT_LISTED, UNREACHABLE, UNTOLD))
+    assert all(f"`{word}`" in PAGE for word in (NOT_ASKED, NOT_LISTED, UNREACHABLE, UNTOLD, RUNS_INSIDE))
     assert column("state") == {"submitted", "submitting", "ambiguous", "job_ended"}
 
 

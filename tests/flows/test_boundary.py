@@ -5,9 +5,10 @@ from __future__ import annotations
 import errno
 import traceback
 
+import duckdb
 import pytest
 
-from flows.boundary import codes_only, explain
+from flows.boundary import codes_only, explain, is_interruption
 from flows.errors import BatchFailedError, JobError
 from sinks.errors import LedgerUnavailableError
 
@@ -35,6 +36,31 @@ def test_a_code_for_prefect_and_a_line_for_the_log(error: Exception, code: str, 
     assert line in caplog.text
     assert CANARY not in caplog.text
     assert explain(error).startswith(line)
+
+
+def instead_of(error: Exception, raised: Exception) -> Exception:
+    """What somebody raised on seeing the error, as after `from None`."""
+    raised.__context__ = error
+    return raised
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (RuntimeError("Query interrupted"), True),
+        (duckdb.InterruptException("INTERRUPT Error: Interrupted!"), True),
+        (instead_of(duckdb.InterruptException("Interrupted!"), LedgerUnavailableError("/data/ledger: no views")), True),
+        (RuntimeError(f"{CANARY}: Query interrupted"), False),
+        (NotImplementedError("Query interrupted"), False),
+        (instead_of(duckdb.IOException("IO Error"), LedgerUnavailableError("/data/ledger: cannot be read")), False),
+    ],
+    ids=["drops ours", "its own", "wrapped", "quoted", "another", "another wrapped"],
+)
+def test_an_interrupted_statement_is_an_interruption(*, error: Exception, expected: bool, caplog: pytest.LogCaptureFixture) -> None:
+    assert is_interruption(error) is expected
+    with pytest.raises(KeyboardInterrupt if expected else BatchFailedError), codes_only():
+        raise error
+    assert (caplog.text == "") is expected
 
 
 def test_a_code_stays_the_code(caplog: pytest.LogCaptureFixture) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from flows.collect import collect
 from policies.load import DEFAULT_POLICY, DEFAULT_REGISTRY
 
 CANARY = "quetzalcoatl-7719"
@@ -28,6 +29,10 @@ def statuses(results: Path) -> dict[str, str]:
     rows = [row for path in results.rglob("*.parquet") for row in pq.ParquetFile(path).read().to_pylist()]
     assert len(rows) == len({row["record_id"] for row in rows})
     return {row["source"]: row["status"] for row in rows}
+
+
+def nothing_out(night: Any) -> str:
+    return f"nothing is out: every hand-over of this job in {night.ledger} has been collected\n"
 
 
 @pytest.fixture
@@ -52,7 +57,7 @@ def test_collect_fetches_what_the_run_left_out(pending_night: Any, cli: Callable
     assert found["public/moss.html"] == "completed"
     assert CANARY not in said.out + said.err
     again = cli("collect", pending_night.job, "--out", pending_night.out)
-    assert (again.out, again.err) == ("", "nothing is out: every hand-over of this job has been collected\n")
+    assert (again.out, again.err) == ("", nothing_out(pending_night))
 
 
 def test_running_again_collects_too_and_sends_nothing_twice(pending_night: Any, cli: Callable[..., Any]) -> None:
@@ -82,15 +87,19 @@ def test_what_is_forbidden_since_is_collected_and_not_sent_again(forbidden: str,
     assert sum(path.read_bytes().count(CANARY.encode()) for path in received.glob("*.bin")) == 3
 
 
-def test_collecting_before_the_first_night(night: Any, cli: Callable[..., Any]) -> None:
-    said = cli("collect", night.job, "--out", night.out)
-    assert said.err == "nothing is out: every hand-over of this job has been collected\n"
-    assert not night.out.exists()
+def test_where_there_is_no_ledger_a_person_is_told_and_the_schedule_is_not(night: Any, cli: Callable[..., Any]) -> None:
+    said = cli("jobs", "--job", night.job, "--out", night.out, code=1).err
+    assert f"{night.ledger}: no ledger here" in said
+    assert cli("collect", night.job, "--out", night.out, code=1).err == said
+    assert cli("audit", "reconcile", "--job", night.job, "--out", night.out, code=1).err == said
+    assert collect.fn(str(night.job), str(night.out)) is None
+    assert sorted(path.name for path in night.job.parent.iterdir()) == ["inbox", "small.yaml"]
 
 
 def test_collecting_after_a_first_night_that_was_killed_before_its_first_entry(night: Any, cli: Callable[..., Any]) -> None:
     (night.out / "ledger" / "segments").mkdir(parents=True)
-    assert cli("collect", night.job, "--out", night.out).err == "nothing is out: every hand-over of this job has been collected\n"
+    assert cli("collect", night.job, "--out", night.out).err == nothing_out(night)
+    assert collect.fn(str(night.job), str(night.out)) is None
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
+import shutil
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -83,3 +85,24 @@ def test_a_run_that_was_not(finished_night: Any, cli: Callable[..., Any], tmp_pa
 def test_before_the_first_night(night: Any, cli: Callable[..., Any], tmp_path: Path) -> None:
     assert "no ledger here" in export(cli, night, tmp_path / "rows.csv", code=1).err
     assert not (tmp_path / "rows.csv").exists()
+
+
+def test_rows_of_the_ledger_are_made_again_when_their_file_is_gone(night: Any, cli: Callable[..., Any], tmp_path: Path) -> None:
+    night.run("--date", "2026-11-20")
+    (night.job.parent / "inbox" / "empty.txt").unlink()  # held in the older run for ever
+    night.run("--date", "2026-11-21")
+    export(cli, night, tmp_path / "before.jsonl")
+    (held,) = night.results.glob("*/held/rows.parquet")
+    held.unlink()
+    assert "8 rows in" in export(cli, night, tmp_path / "after.jsonl").out
+    assert READ["jsonl"](tmp_path / "after.jsonl") == READ["jsonl"](tmp_path / "before.jsonl")
+    assert not held.exists()
+
+
+def test_results_that_are_gone_are_made_anew_as_the_message_says(night: Any, cli: Callable[..., Any], tmp_path: Path) -> None:
+    night.run()
+    shutil.rmtree(night.results)
+    said = export(cli, night, tmp_path / "rows.csv", code=1).err
+    assert re.search(r"[/]small-[0-9-]+/.*\.parquet and \d more are missing; restore .*: `waybill run JOB --reprocess`", said)
+    night.run("--reprocess")
+    assert "8 rows in" in export(cli, night, tmp_path / "rows.csv").out

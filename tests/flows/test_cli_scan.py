@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 CANARY = "quetzalcoatl-7719"
-PROMISED = {"record_id", "source", "source_id", "data_classes", "lane", "rule", "findings", "topics"}
+PROMISED = {"record_id", "source", "source_id", "data_classes", "lane", "lanes", "rule", "findings", "topics"}
 EXTRA = {"reason", "markers", "declared", "failures", "partial"}
 FINDING = {"detector", "entity", "part", "start", "end", "score"}
 
@@ -90,9 +90,17 @@ def test_several_paths_and_plain_lines(night: Any, cli: Callable[..., Any]) -> N
     inbox = night.job.parent / "inbox"
     said = cli("scan", inbox / "public", inbox / "clinic")
     *lines, last = said.out.splitlines()
-    assert [line.split()[0] for line in lines] == ["cloud", "cloud", "cloud", "local"]
-    assert last == "4 documents: 3 cloud, 1 local"
+    assert [line[:16].rstrip() for line in lines] == ["cloud or local"] * 3 + ["local"]
+    assert last == "4 documents: 3 cloud or local, 1 local"
     assert CANARY not in said.out
+
+
+def test_every_permitted_lane_is_named(cli: Callable[..., Any], tmp_path: Path) -> None:
+    (tmp_path / "note.txt").write_text("Hana Birk was born on 14 March 1961 and plays the cello; her date of birth: 14 March 1961.\n")
+    row = verdicts(cli("scan", tmp_path, "--json"))["note.txt"]
+    assert (row["data_classes"], row["lane"], row["lanes"]) == (["PII"], "local", ["local", "cloud"])
+    assert cli("scan", tmp_path).out.startswith("local or cloud  PII ")
+    assert cli("scan", tmp_path, "--explain").out.startswith("note.txt: PII → local or cloud\n")
 
 
 def test_another_policy_decides_otherwise(night: Any, cli: Callable[..., Any], tmp_path: Path) -> None:

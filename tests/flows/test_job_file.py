@@ -101,13 +101,19 @@ def test_job_survives_pickling_and_a_changed_copy(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "line", "key", "words"),
     [
-        pytest.param(("name: night", "name: Night Job"), 1, "name", "found 'Night Job'", id="name is no slug"),
+        pytest.param(("name: night", "name: Night Job"), 1, "name", "1 to 40 small letters, digits and hyphens, such as", id="name"),
         pytest.param(("name: night", "name: night\nbatchsize: 3"), 2, "batchsize", "did you mean batch_size", id="unknown key"),
+        pytest.param(
+            ("output:", "outptu:"), 4, "outptu: found an unknown key; did you mean output?", "(and 1 more)", id="unknown before missing"
+        ),
+        pytest.param(("{path: inbox}", "{path: 's3://b/p'}"), 2, "source.path", "bucket name of 3 to 63", id="short bucket name"),
+        pytest.param(("{path: inbox}", "inbox"), 2, "source", "expected a mapping; found 'inbox'", id="no mapping"),
+        pytest.param(("name: night", "name:"), 1, "name", "expected a text; found nothing", id="no name"),
         pytest.param(
             ("{path: inbox}", "{path: inbox, glob: x}"), 2, "source.glob", "expected one of path, id, text", id="unknown inner key"
         ),
         pytest.param(("{path: inbox}", "{path: attic}"), 2, "source.path", "expected a path that exists", id="missing source"),
-        pytest.param(("{path: inbox}", "{path: 's3://bucket/key'}"), 2, "source", "expected s3 with region and secret", id="object store"),
+        pytest.param(("{path: inbox}", "{path: 's3://bucket/key'}"), 2, "source", "/.aws; found a mapping with path", id="object store"),
         pytest.param(("{path: inbox}", "{}"), 2, "source.path", "expected this key", id="missing key"),
         pytest.param(("kind: summarize", "kind: poem"), 3, "task.kind", "found 'poem'", id="unknown task"),
         pytest.param(("kind: summarize", "kind: extract"), 3, "task.schema", "expected a JSON Schema", id="extract without schema"),
@@ -170,7 +176,12 @@ def test_job_survives_pickling_and_a_changed_copy(folder: Path) -> None:
         ),
         pytest.param(("ledger: out/ledger", "ledger: out/results/l"), 4, "output", "separate folders", id="ledger in results"),
         pytest.param(("name: night", "name: night\nname: day"), 2, "name", "found it twice", id="duplicate key"),
-        pytest.param(("name: night", "name: [night"), 2, "", "expected YAML", id="no YAML"),
+        pytest.param(("name: night", "name: [night"), 2, "", "expected YAML, found a fault: expected ',' or ']'", id="no YAML"),
+        pytest.param(("name: night", "name: %night"), 1, "", "expected YAML, found character '%' that cannot start", id="a strange start"),
+        pytest.param(
+            ("name: night", "name: \x00"), 1, "", "expected YAML, found a fault: unacceptable character", id="a control character"
+        ),
+        pytest.param(("name: night", f"name: {'[' * 2000}"), 1, "", "nesting that is too deep", id="too deep"),
     ],
 )
 def test_a_mistake_is_named_with_file_line_and_key(folder: Path, change: tuple[str, str], line: int, key: str, words: str) -> None:
@@ -217,7 +228,7 @@ def test_schema_from_a_file(folder: Path, suffix: str) -> None:
             "{type: object, properties: {a: {$ref: 'http://example.com/s'}}}", "reference inside this schema", id="remote reference"
         ),
         pytest.param("{type: object, properties: {a: {const: 2026-01-01}}}", "values that JSON can hold", id="a date"),
-        pytest.param("[1]", "dictionary", id="a list"),
+        pytest.param("[1]", "expected a mapping; found a list", id="a list"),
         pytest.param("missing.json", "expected a path that exists", id="missing file"),
         pytest.param("broken.json", "found a mistake at line 2", id="broken JSON"),
     ],
@@ -231,8 +242,9 @@ def test_schema_mistakes_are_found_at_load(folder: Path, schema: str, words: str
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        pytest.param(b"", "expected a mapping", id="empty"),
-        pytest.param(b"- a\n", "expected a mapping", id="list"),
+        pytest.param(b"", "expected a mapping .* found nothing$", id="empty"),
+        pytest.param(b"- a\n", "expected a mapping .* found a list$", id="list"),
+        pytest.param(b"Dear Hana,\n", "expected a mapping .* found a text$", id="a letter"),
         pytest.param(b"name: \xff\n", "expected UTF-8", id="not UTF-8"),
         pytest.param(b"a: &x {b: *x}\n", "plain tree", id="contains itself"),
         pytest.param(b"? [1]\n: 2\n", "expected a name as key", id="structure as key"),

@@ -40,15 +40,16 @@ def test_what_is_unchanged_is_not_taken_again(after: tuple[Path, Path, Any], cli
     assert contents(job.parent) == before
 
 
-def test_without_its_keys_a_plan_is_of_everything(after: tuple[Path, Path, Any], tmp_path: Path, cli: Callable[..., Any]) -> None:
+def test_without_its_keys_a_plan_is_refused_as_a_night_is(after: tuple[Path, Path, Any], tmp_path: Path, cli: Callable[..., Any]) -> None:
     job, out, report = after
     copied = Path(shutil.copytree(job.parent, tmp_path / "copy"))
     shutil.rmtree(copied / out.name / "ledger.keys")
-    assert "8 documents;" in cli("plan", copied / job.name, "--out", copied / out.name).out
-    date = report["run_id"][-10:]
-    refused = cli("plan", copied / job.name, "--out", copied / out.name, "--against", date, code=2).err
-    assert "are needed to recognise the documents of that night" in refused
+    where = (copied / job.name, "--out", copied / out.name)
+    refused = cli("plan", *where, code=1).err.splitlines()[-1]
+    assert "hmac.key: the ledger is not empty, but its HMAC key is missing" in refused
+    assert cli("plan", *where, "--against", report["run_id"][-10:], code=1).err.splitlines()[-1] == refused
     assert not (copied / out.name / "ledger.keys").exists()
+    assert cli("run", *where, code=1).err.splitlines()[-1] == refused
 
 
 def test_a_plan_is_held_against_its_night(after: tuple[Path, Path, Any], cli: Callable[..., Any]) -> None:

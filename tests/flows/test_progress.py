@@ -40,9 +40,9 @@ REPORT: dict[str, Any] = {
 }
 
 
-def closing(**changed: Any) -> list[str]:
+def closing(*, job: str = "small.yaml", out: str | None = None, **changed: Any) -> list[str]:
     stream = io.StringIO()
-    closing_table(NightReport(**REPORT | changed), stream=stream)
+    closing_table(NightReport(**REPORT | changed), stream=stream, job=job, out=out)
     return stream.getvalue().splitlines()
 
 
@@ -72,9 +72,23 @@ def test_the_closing_table_is_class_by_destination() -> None:
 def test_places_and_next_steps_are_said_as_they_are() -> None:
     text = "\n".join(closing())
     assert "results  /data/[red]out[/red]/results" in text
-    assert "waybill audit summary --ledger /data/[red]out[/red]/ledger" in text
+    assert "waybill audit summary --ledger '/data/[red]out[/red]/ledger'" in text
     assert "waybill held list" in text
-    assert "waybill collect" in text
+    assert "waybill collect small.yaml   # fetches" in text
+
+
+@pytest.mark.parametrize(
+    ("job", "out", "command"),
+    [
+        ("jobs/small.yaml", None, "waybill collect jobs/small.yaml"),
+        ("jobs/small.yaml", "/data/out", "waybill collect jobs/small.yaml --out /data/out"),
+        ("the small one.yaml", "it's $out", """waybill collect 'the small one.yaml' --out 'it'"'"'s $out'"""),
+    ],
+    ids=["job", "out", "quoted"],
+)
+def test_the_command_that_collects_can_be_copied(job: str, out: str | None, command: str) -> None:
+    (line,) = [line.strip() for line in closing(job=job, out=out) if "collect" in line]
+    assert line == f"{command}   # fetches what the cloud has not finished yet"
 
 
 def test_what_does_not_apply_is_not_said() -> None:
