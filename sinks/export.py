@@ -1,8 +1,7 @@
 """`waybill results export`: one current row per document, out of the result files, into one Parquet, CSV or JSONL file.
 
 Which row is current is the ledger's word; the rows come from the result files. An export holds rows of every class that its caller may
-read, so it is written 0600 (invariant 7). Where the file of held or failed rows is gone, they are
-made again from the ledger, in private.
+read, so it is written 0600 (invariant 7). Where the file of held or failed rows is gone, they are made again from the ledger, in private.
 """
 
 from __future__ import annotations
