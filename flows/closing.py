@@ -15,7 +15,7 @@ from flows.budgeting import budget_use, enter_told, night_costs, untold_shares
 from flows.collecting import overdue_intents
 from flows.explicit import explicit_result_rows
 from flows.fallback import CONTRADICTIONS, DEADLINE, LOCAL_DOWN
-from flows.night import Night
+from flows.night import NOT_SENT, Night
 from flows.report import ClosedEndpoint, NightReport
 from flows.runs import was_carried
 from flows.superseding import SUPERSEDED, left_behind
@@ -30,9 +30,6 @@ from sinks.ledger.told import reasons_told
 from sinks.parquet import EXPLICIT_ROWS, Status, write_results
 
 LOGGER = logging.getLogger("waybill")
-
-NOT_SENT = ("decided", "assigned", "cleared", "released", "rejected", "cancelled")
-"""States that every pass over the documents leads on from."""
 
 
 def close_night(night: Night) -> NightReport:
@@ -90,13 +87,14 @@ def _is_over(night: Night) -> bool:
 def hold_unsent(night: Night) -> None:
     """Hold what no start of this run can send any more, so that it has one explicit row instead of none.
 
-    A night holds what an earlier start of it began and what is not in the source now; a collection, all that a run left behind had begun.
+    Whoever has gone over the documents of a run holds what was begun and is not in the source now; a collection, all that a run left behind
+    had begun.
     """
-    if night.options.collect_only:
+    if night.options.collect_only and not was_carried(night.ledger, night.run_id):
         if night.run_id not in left_behind(night.ledger, night.job.name):
             return
         reason = SUPERSEDED
-    elif night.options.limit or night.job.limit:
+    elif not night.read or night.options.limit or night.job.limit:
         return
     else:
         reason = ReadProblem.VANISHED

@@ -24,14 +24,14 @@ from flows.report import NightReport
 from flows.superseding import left_behind
 from sinks.errors import AlreadyRunningError
 from sinks.ledger.files import head
-from sinks.ledger.queries import job_runs, open_intents
+from sinks.ledger.queries import job_runs, open_intents, reopened_runs
 from sinks.reconcile import WATCH, runs_with_foreign_jobs
 
 LOGGER = logging.getLogger("waybill")
 
 
 def collect_job(options: NightOptions, *, progress: Progress | None = None) -> list[NightReport]:
-    """Look at every run of the job with hand-overs out or records that wait, or left behind; one report each, oldest first.
+    """Look at every run of the job with hand-overs out, records to send again, or left behind; one report each, oldest first.
 
     Empty when there is none, and before the first night, for the schedule does not wait for it; a person is told (`flows.cli.collect`).
     """
@@ -39,7 +39,7 @@ def collect_job(options: NightOptions, *, progress: Progress | None = None) -> l
     if not head(job.ledger.path):
         return []
     waiting = {intent.run_id for intent in open_intents(job.ledger.path)} | {waiting_run(job.ledger.path, job.name)}
-    waiting |= left_behind(job.ledger.path, job.name)
+    waiting |= left_behind(job.ledger.path, job.name) | reopened_runs(job.ledger.path)
     waiting |= runs_with_foreign_jobs(job.ledger.path, datetime.now(UTC) - WATCH)
     return [
         run_night(replace(options, run_id=run.run_id, date=run.logical_date, collect_only=True), progress=progress)

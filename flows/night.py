@@ -49,6 +49,8 @@ MAX_ATTEMPTS = 5
 
 SETTLED = frozenset({"completed", "failed", "held"})
 IN_FLIGHT = frozenset({"submitting", "submitted", "ambiguous"})
+NOT_SENT = frozenset({"decided", "assigned", "cleared", "released", "rejected", "cancelled"})
+"""States that every pass over the documents leads on from."""
 
 AsOf = tuple[str, int]
 """What was read of the ledger, and when: the run, and the head before it was read."""
@@ -141,6 +143,7 @@ class Night:
     unchanged: int = 0
     refused: int = 0
     lost: int = 0  # hand-overs or rows that a provider has nothing for, since the documents were last read
+    read: bool = False  # whether this start has gone over the documents
     keep: Callable[[Night, Sequence[CompletedRow]], Mapping[str, ResultPlace]] | None = None
     look: Night | None = None
     open: tuple[AsOf | None, Sequence[OpenIntent]] = (None, ())

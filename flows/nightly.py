@@ -69,6 +69,7 @@ def carry_all(night: Night, each: Carry) -> None:
     """Every batch, one after the other. A record that is not due is left where it is."""
     night.progress.stage("carrying documents")
     night.lost = night.unchanged = 0
+    night.read = True
     count_committed(night)
     count_batches(night)
     for batch in list_batches(night.job, limit=night.options.limit):

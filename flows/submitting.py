@@ -13,7 +13,8 @@ from functools import partial
 from flows.clearing import Cleared
 from flows.collecting import collect_finished
 from flows.fallback import RULEBOOK_CHANGED, close, give_way, given_back, take_up_waiting
-from flows.night import Night, ShardGroup
+from flows.night import NOT_SENT, Night, ShardGroup
+from flows.runs import was_carried
 from policies.model import Lane
 from sinks.errors import EndpointError, GateError
 from sinks.freeze import FreezeItem, clean_spool, freeze
@@ -57,7 +58,8 @@ def recover_hand_overs(night: Night) -> None:
     night.refresh()
     night.lost += take_up_waiting(night)
     if night.options.collect_only:  # a night carries whatever is due anyway
-        night.lost += given_back(night.states)
+        carried = was_carried(night.ledger, night.run_id)
+        night.lost += night.states.count(*NOT_SENT) if carried else given_back(night.states)
     clean_spool(night.job.spool, [intent.intent_id for intent in open_intents(night.ledger)])
 
 

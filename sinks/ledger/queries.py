@@ -192,6 +192,22 @@ def unsettled_runs(ledger: Ledger | Path) -> list[str]:
     return list(rows["run_id"].to_pylist())
 
 
+def reopened_runs(ledger: Ledger | Path) -> set[str]:
+    """The runs about whose records something was entered after they ended: taken in late, given back, decided by a person."""
+    with reading(ledger) as reader:
+        rows = reader.table(
+            """
+            SELECT run_id FROM entries
+            WHERE event IN ('run_started', 'run_ended', 'decided', 'submitting', 'completed', 'failed', 'held', 'released',
+                            'ambiguous', 'rejected', 'cancelled', 'job_ended') AND run_id IS NOT NULL
+            GROUP BY run_id
+            HAVING max(seq) FILTER (event NOT IN ('run_started', 'run_ended')) > max(seq) FILTER (event IN ('run_started', 'run_ended'))
+               AND arg_max(event, seq) FILTER (event IN ('run_started', 'run_ended')) = 'run_ended'
+            """
+        )
+    return set(rows["run_id"].to_pylist())
+
+
 def jobs_of_others(ledger: Ledger | Path, intent_id: str) -> frozenset[str]:
     """Ids of all provider jobs that any run ever took for another intent than this one; local jobs, named by their intent, left out."""
     with reading(ledger) as reader:

@@ -21,7 +21,7 @@ from tests.chaos.recounting import InRun, completions, is_look
 from tests.chaos.seen import Seen, look
 from tests.chaos.story import PROVIDERS, Story, story
 
-SEED, NIGHTS = 8894, 4
+SEED, NIGHTS = 8910, 4
 ROOT = Path(__file__).parents[2]
 
 
@@ -52,8 +52,12 @@ def test_nothing_is_lost_doubled_or_sent_uncleared(lived: tuple[subprocess.Compl
     last = re.fullmatch(
         rf"nights {NIGHTS} faults injected (\d+) records (\d+) lost 0 duplicated 0 uncleared 0", done.stdout.splitlines()[-1]
     )
+    killed = re.search(r"starts killed (\d+)", done.stdout)
     assert last
+    assert killed
+    # How many of the planned faults and kills are met hangs on the machine's speed; these nights meet about 40 and 14.
     assert int(last[1]) > 10
+    assert int(killed[1]) > 2
     assert int(last[2]) > 90
 
 
@@ -106,11 +110,12 @@ def double_a_row(folder: Path) -> None:
 
 
 def receive(folder: Path, change: Callable[[bytes], bytes]) -> None:
-    """Once more what a provider received first, changed."""
+    """Once more the first documents that a provider received, changed. A start that was killed may have sent half a request."""
     log = folder / "emulator" / "received.jsonl"
     operations = {"openai.files.create", "anthropic.batches.create", "bedrock.s3.put"}
-    entry = next(one for one in map(json.loads, log.read_text().splitlines()) if one["operation"] in operations and one["body"])
-    content = (folder / "emulator" / entry["body"]).read_bytes()
+    entries = [one for one in map(json.loads, log.read_text().splitlines()) if one["operation"] in operations and one["body"]]
+    bodies = ((entry, (folder / "emulator" / entry["body"]).read_bytes()) for entry in entries)
+    entry, content = next((entry, body) for entry, body in bodies if b"quetzalcoatl" in body)
     (folder / "emulator" / "received" / "added.bin").write_bytes(change(content))
     with log.open("a") as lines:
         lines.write(json.dumps(entry | {"body": "received/added.bin"}) + "\n")

@@ -230,7 +230,7 @@ def test_it_goes_on_where_it_was_killed(night: Any, cli: Callable[..., Any], mon
         real(*arguments)
 
     monkeypatch.setattr(looking_back, "judge_batch", dies)
-    cli("audit", "lookback", "--job", night.job, "--ledger", night.ledger, code=1)
+    cli("audit", "lookback", "--job", night.job, "--ledger", night.ledger, code=130)
     monkeypatch.undo()
     done = len(entries(night))
     assert 0 < done < 7

@@ -13,7 +13,7 @@ from flows.night import Night, NightOptions
 from flows.nightly import carry, run_night
 from flows.sources import Batch
 from policies.load import DEFAULT_REGISTRY
-from sinks.ledger.queries import job_runs, run_counts
+from sinks.ledger.queries import job_runs, open_intents, run_counts
 
 FAULTS = [{"at": "openai.lifecycle.in_progress", "fault": "expire", "rows": 0}]
 
@@ -78,3 +78,78 @@ def test_a_collection_ends_a_night_that_nobody_went_on_with(make_night: Callable
     assert cli("collect", night.job, "--out", night.out, "--json").out == ""
     listed = cli("held", "list", "--ledger", night.ledger).out
     assert listed.count("superseded") == 1, "the one that was not in the source any more"
+
+
+@pytest.fixture
+def interrupted(make_night: Callable[..., Any], cli: Callable[..., Any]) -> Any:
+    """A night whose provider lost every row; the collection that was to send them again was killed before it did."""
+    night = make_night(extra="registry: registry.yaml\n")
+    folder = night.job.parent
+    night.job.write_text(night.job.read_text().replace("batch_size: 3", "batch_size: 30"))
+    (folder / "faults.json").write_text(json.dumps(FAULTS))
+    bundled, emulator = DEFAULT_REGISTRY.read_text(), "settings: {emulator: true}"
+    (folder / "registry.yaml").write_text(bundled.replace(emulator, "settings: {emulator: true, emulator_delay_s: 600}"))
+    cli("run", night.job, "--out", night.out, "--date", "2026-11-21", "--no-wait", code=4)
+    (folder / "registry.yaml").write_text(bundled.replace(emulator, "settings: {emulator: true, emulator_faults: faults.json}"))
+    run = job_runs(night.ledger)[0]
+    assert run_counts(night.ledger, run.run_id).pending == 3
+
+    collection_killed_at("flows.nightly.freeze_records", night)
+    assert run_counts(night.ledger, run.run_id).pending == 3
+    assert not open_intents(night.ledger)
+    (folder / "registry.yaml").write_text(bundled)
+    return night
+
+
+def collection_killed_at(function: str, night: Any) -> None:
+    """Collect the night's first run, up to where it calls this function."""
+
+    def die(*_: object) -> None:
+        raise KilledError
+
+    run = job_runs(night.ledger)[0]
+    options = NightOptions(job=str(night.job), out=str(night.out), date=run.logical_date, run_id=run.run_id, collect_only=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(function, die)
+        with pytest.raises(KilledError):
+            run_night(options)
+
+
+def collected(cli: Callable[..., Any], night: Any) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in cli("collect", night.job, "--out", night.out, "--json").out.splitlines()]
+
+
+def test_a_killed_collection_is_gone_on_with_by_the_next(interrupted: Any, cli: Callable[..., Any]) -> None:
+    (report,) = collected(cli, interrupted)
+    assert (report["results"], report["pending"]) == (7, 0)
+    assert job_runs(interrupted.ledger)[0].ended_as == "done"
+    assert collected(cli, interrupted) == []
+
+
+def test_what_it_cannot_read_any_more_has_an_explicit_row(interrupted: Any, cli: Callable[..., Any]) -> None:
+    next(interrupted.job.parent.rglob("public/moss.html")).unlink()
+    (report,) = collected(cli, interrupted)
+    assert (report["results"], report["pending"], report["held_for"]["vanished"]) == (6, 0, 1)
+    assert collected(cli, interrupted) == []
+
+
+def test_and_where_a_later_night_has_taken_it_up_that_night_sends_it(interrupted: Any, cli: Callable[..., Any]) -> None:
+    cli("run", interrupted.job, "--out", interrupted.out, "--date", "2026-11-22")
+    (report,) = collected(cli, interrupted)
+    assert (report["results"], report["pending"], report["held_for"]["superseded"]) == (4, 0, 3)
+    assert all(run.finished for run in job_runs(interrupted.ledger))
+    assert collected(cli, interrupted) == []
+
+
+def test_rows_follow_what_a_killed_collection_took_in(make_night: Callable[..., Any], cli: Callable[..., Any]) -> None:
+    night = make_night(extra="registry: registry.yaml\n")
+    registry = night.job.parent / "registry.yaml"
+    bundled, emulator = DEFAULT_REGISTRY.read_text(), "settings: {emulator: true}"
+    registry.write_text(bundled.replace(emulator, "settings: {emulator: true, emulator_delay_s: 600}"))
+    cli("run", night.job, "--out", night.out, "--no-wait", code=4)
+    registry.write_text(bundled)
+    collection_killed_at("flows.closing.write_explicit_rows", night)
+    assert job_runs(night.ledger)[0].ended_as == "pending"
+    (report,) = collected(cli, night)
+    assert report["pending"] == 0
+    assert job_runs(night.ledger)[0].ended_as == "done"
