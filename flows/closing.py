@@ -25,7 +25,7 @@ from sinks.errors import EndpointError, LedgerError
 from sinks.ledger.compaction import compact
 from sinks.ledger.elsewhere import sent_elsewhere
 from sinks.ledger.entry import Entry, Event
-from sinks.ledger.queries import RunCounts, class_counts, open_intents, run_counts, run_state
+from sinks.ledger.queries import RunCounts, class_counts, open_intents, run_counts
 from sinks.ledger.told import reasons_told
 from sinks.parquet import EXPLICIT_ROWS, Status, write_results
 
@@ -41,6 +41,7 @@ def close_night(night: Night) -> NightReport:
     unanchored = anchor_run_end(night.job) if not night.options.collect_only or not counts.pending else 0
     raise_alert(night, counts, unanchored, reasons)
     by_class = class_counts(night.ledger, night.run_id)
+    night.forget()
     compact_ledger(night)
     seconds = time.monotonic() - night.started
     stages = {name: round(spent, 3) for name, spent in night.stages.items()}
@@ -98,7 +99,8 @@ def hold_unsent(night: Night) -> None:
         return
     else:
         reason = ReadProblem.VANISHED
-    gone = run_state(night.ledger, night.run_id).among(*NOT_SENT)
+    night.refresh()
+    gone = night.states.among(*NOT_SENT)
     now = datetime.now(UTC)
     night.ledger.commit([Entry(event=Event.HELD, at=now, run_id=night.run_id, record_id=state.record_id, reason=reason) for state in gone])
 

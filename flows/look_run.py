@@ -22,8 +22,9 @@ from flows.look_question import RULE, asked_classes, look_prompt
 from flows.night import Night
 from flows.runs import begin_run, logical_date
 from flows.submitting import recover_hand_overs
+from flows.superseding import superseded_hand_over
 from flows.templates import keep_template
-from policies.model import Endpoint, Lane
+from policies.model import Endpoint
 from sinks.freeze import canonical
 from sinks.ingest import CompletedRow, ResultPlace
 from sinks.ledger.entry import Entry, Event
@@ -32,7 +33,6 @@ from sinks.ledger.queries import OpenIntent, job_runs, open_intents, run_state
 from sinks.request import Prompt
 
 NOT_ASKED_ABOUT = "class_not_asked_about"
-SUPERSEDED = "superseded"
 SLOWEST_POLL_S = 2.0
 _DIGEST_DIGITS = 12
 _RUN_DIGITS = 8
@@ -146,26 +146,11 @@ def _resume(night: Night) -> None:
     own = _run_id(night, _prompt(night), _endpoint(night)) if night.job.second_look else ""
     left = [intent for intent in open_intents(night.ledger) if intent.run_id in begun]
     if not night.options.collect_only:  # a collection is of an older run: the night that was killed goes on later
-        night.ledger.commit([_given_up(intent) for intent in left if intent.run_id != own])
+        night.ledger.commit([superseded_hand_over(intent) for intent in left if intent.run_id != own])
     if any(intent.run_id == own for intent in left):
         look = begun_look(night)
         recover_hand_overs(look)
         wait_for_answers(look, [intent for intent in open_intents(look.ledger, own) if intent.provider_job_id is not None])
-
-
-def _given_up(intent: OpenIntent) -> Entry:
-    return Entry(
-        event=Event.CANCELLED,
-        at=datetime.now(UTC),
-        run_id=intent.run_id,
-        lane=Lane.LOCAL,
-        endpoint=intent.endpoint,
-        attempt=intent.attempt,
-        intent_id=intent.intent_id,
-        provider_job_id=intent.provider_job_id,
-        state=SUPERSEDED,
-        detail_code=SUPERSEDED,
-    )
 
 
 def _prompt(night: Night) -> Prompt:

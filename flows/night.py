@@ -216,6 +216,10 @@ class Night:
         self.repairs = repaired(self.ledger, self.run_id) if self.prompt.repair else frozenset()
         self.escalated = escalated_in(self.job, self.ledger, self.run_id)
 
+    def forget(self) -> None:
+        """Let go of what is known of the records, where something else needs the memory; `refresh` reads it again."""
+        self.states, self.states_as_of, self.open = RecordStates(self.states.table.slice(0, 0)), None, (None, ())
+
     def unfinished(self, documents: Sequence[Document]) -> list[Document]:
         """The documents that still need work, each with its whole family, because a family is decided together."""
         due = [document for document in documents if self.is_due(document)]

@@ -15,6 +15,7 @@ from flows.collecting import collect_finished
 from flows.fallback import RULEBOOK_CHANGED, close, give_way, given_back, take_up_waiting
 from flows.night import NOT_SENT, Night, ShardGroup
 from flows.runs import was_carried
+from flows.superseding import give_up_superseded
 from policies.model import Lane
 from sinks.errors import EndpointError, GateError
 from sinks.freeze import FreezeItem, clean_spool, freeze
@@ -36,6 +37,8 @@ LONGEST_BACK_OFF_S = 300.0
 
 def recover_hand_overs(night: Night) -> None:
     """Look up every hand-over that nobody recorded the outcome of, take in what has ended, and remove what earlier runs left behind."""
+    if night.options.collect_only and night.keep is None:
+        give_up_superseded(night)
     report = reconcile(
         night.ledger,
         night.lanes,

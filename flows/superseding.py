@@ -3,6 +3,8 @@
 A document may change while an older run waits for its provider. The later run takes the new text; should the older run then lose its row,
 the text that it would read and send again is one that the later run has a result for, or has out.
 
+What an older run left with an engine inside is not answered any more, where the later one has taken all of it: its time is not free.
+
 A night that was killed, and then not started again before the next one came to its end, is left behind: the next one took what was still in
 the source. A collection ends it, with an explicit row for each record that it had begun and not sent.
 """
@@ -15,8 +17,9 @@ from pathlib import Path
 
 from detectors.document import Document
 from flows.night import IN_FLIGHT, Night
+from policies.model import Lane
 from sinks.ledger.entry import Entry, Event
-from sinks.ledger.queries import RecordStates, job_runs, run_state
+from sinks.ledger.queries import OpenIntent, RecordStates, job_runs, run_state
 from sinks.ledger.segments import Ledger
 
 SUPERSEDED = "superseded"
@@ -43,6 +46,45 @@ def hold_superseded(night: Night, documents: Sequence[Document]) -> Sequence[Doc
         night.ledger.commit(entries)
         night.refresh()
     return documents
+
+
+def give_up_superseded(night: Night) -> None:
+    """End the hand-overs inside that a collection finds unanswered, and of whose records a later run has taken every text."""
+    if night.job.reprocess:
+        return
+    inside = [intent for intent in night.open_now() if _is_local(night, intent)]
+    later = _later_states(night) if inside else []
+    given_up = [intent for intent in inside if all(_taken_up(night, record_id, later) for record_id in intent.record_ids)]
+    if given_up:
+        night.ledger.commit([superseded_hand_over(intent) for intent in given_up])
+        night.refresh()
+
+
+def superseded_hand_over(intent: OpenIntent) -> Entry:
+    """The end of a hand-over inside that nobody goes on with, so that its text is deleted."""
+    return Entry(
+        event=Event.CANCELLED,
+        at=datetime.now(UTC),
+        run_id=intent.run_id,
+        lane=Lane.LOCAL,
+        endpoint=intent.endpoint,
+        attempt=intent.attempt,
+        intent_id=intent.intent_id,
+        provider_job_id=intent.provider_job_id,
+        state=SUPERSEDED,
+        detail_code=SUPERSEDED,
+    )
+
+
+def _is_local(night: Night, intent: OpenIntent) -> bool:
+    endpoint = night.registry.get(intent.endpoint)
+    return endpoint is not None and endpoint.lane is Lane.LOCAL
+
+
+def _taken_up(night: Night, record_id: str, later: Sequence[RecordStates]) -> bool:
+    """Whether a later run has taken the text that this run decided on."""
+    own, others = night.states.get(record_id), [state for states in later if (state := states.get(record_id)) is not None]
+    return own is not None and any(one.state in TAKEN and one.document_hmac == own.document_hmac for one in others)
 
 
 def _later_states(night: Night) -> list[RecordStates]:

@@ -20,7 +20,7 @@ from sinks.ledger.index import rows_by_run
 from sinks.ledger.reader import Reader, folder_of, reading
 from sinks.ledger.segments import Ledger
 
-ENTRIES_A_SHARE = 120_000
+ENTRIES_A_SHARE = 60_000
 """About 20,000 records: some tens of megabytes in DuckDB."""
 
 

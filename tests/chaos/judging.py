@@ -11,12 +11,12 @@ from tests.chaos.money import limits, overspent
 from tests.chaos.recounting import (
     SETTLING,
     Intent,
+    answers,
     clearances,
     completions,
     decided_texts,
     decisions,
     intents,
-    is_look,
     last_states,
     latest_run,
 )
@@ -108,18 +108,15 @@ def _twice_in_results(seen: Seen) -> Iterator[str]:
 def _twice_in_ledger(seen: Seen) -> Iterator[str]:
     """One result of a record in a run. And one of each text that was paid for, on whichever day: what has not changed is not sent again.
 
-    Engines inside cost nothing: what a killed run has left with one of them is asked anew by the next day's.
+    What a killed run has left with an engine inside is asked anew by the next day's, in any lane; not once there is an answer.
     """
     results = Counter(key for key, _, _ in completions(seen))
     yield from (
         f"record {record_id} was completed {count} times in {run_id}" for (run_id, record_id), count in results.items() if count > 1
     )
-    lanes: dict[tuple[str, str], list[str]] = defaultdict(list)
-    for (run_id, record_id), text, lane in completions(seen):
-        if not is_look(run_id):
-            lanes[record_id, text].append(lane)
-    for (record_id, _), found in lanes.items():
-        if "cloud" in found and len(found) > 1:
+    for (record_id, _), found in answers(seen).items():
+        paid = [one for one in found if one.lane == "cloud"]
+        if len(paid) > 1 or any(one.asked > first.came for first in paid for one in found):
             yield f"record {record_id} was completed {len(found)} times for the same text, and paid for"
 
 

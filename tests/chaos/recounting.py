@@ -136,6 +136,31 @@ def completions(seen: Seen) -> Iterator[tuple[InRun, str, str]]:
             yield key, text.get(key, ""), entry["lane"]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """A result of a text: in which lane, and the places in the ledger where it was asked for and where it came."""
+
+    lane: str
+    asked: int
+    came: int
+
+
+def answers(seen: Seen) -> dict[tuple[str, str], list[Answer]]:
+    """The results of each text, of all runs but those of second looks: by record and the digest of the text."""
+    text: dict[InRun, str] = {}
+    asked: dict[InRun, int] = {}
+    found: dict[tuple[str, str], list[Answer]] = defaultdict(list)
+    for entry in seen.entries:
+        key = (entry["run_id"], entry["record_id"])
+        if entry["event"] == "decided":
+            text[key] = entry["document_hmac"]
+        elif entry["event"] == "submitting":
+            asked[key] = entry["seq"]
+        elif entry["event"] == "completed" and not is_look(entry["run_id"]):
+            found[entry["record_id"], text.get(key, "")].append(Answer(lane=entry["lane"], asked=asked.get(key, 0), came=entry["seq"]))
+    return found
+
+
 def decided_texts(seen: Seen) -> dict[InRun, str]:
     """The digest of the text that each record of a run was last decided on."""
     return {(entry["run_id"], entry["record_id"]): entry["document_hmac"] for entry in seen.entries if entry["event"] == "decided"}

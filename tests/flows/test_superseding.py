@@ -153,3 +153,25 @@ def test_rows_follow_what_a_killed_collection_took_in(make_night: Callable[..., 
     (report,) = collected(cli, night)
     assert report["pending"] == 0
     assert job_runs(night.ledger)[0].ended_as == "done"
+
+
+def test_what_a_killed_night_left_inside_is_not_answered_once_a_later_one_has(
+    make_night: Callable[..., Any], cli: Callable[..., Any]
+) -> None:
+    night = make_night(extra="lanes: {cloud: null}\n")
+
+    def die(*_: object) -> None:
+        raise KilledError
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("flows.nightly.collect_if_local", die)
+        with pytest.raises(KilledError):
+            run_night(NightOptions(job=str(night.job), out=str(night.out), date="2026-11-21"))
+    (left,) = open_intents(night.ledger)
+    cli("run", night.job, "--out", night.out, "--date", "2026-11-22")
+
+    (ended,) = collected(cli, night)
+    assert (ended["run_id"], ended["pending"], ended["results"]) == (left.run_id, 0, 0)
+    assert ended["held_for"]["superseded"] == len(left.record_ids) > 0
+    assert not list((night.out / "spool").rglob("*.jsonl"))
+    assert collected(cli, night) == []
