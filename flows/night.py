@@ -212,6 +212,7 @@ class Night:
         as_of = self.run_id, self.ledger.head()
         if as_of == self.states_as_of:
             return
+        self.forget()  # else both are there at once
         self.states, self.states_as_of = run_state(self.ledger, self.run_id), as_of
         self.repairs = repaired(self.ledger, self.run_id) if self.prompt.repair else frozenset()
         self.escalated = escalated_in(self.job, self.ledger, self.run_id)

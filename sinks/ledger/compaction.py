@@ -42,8 +42,8 @@ from sinks.ledger.tree import Frontier
 GRACE = timedelta(hours=12)
 LEAST = 32
 """So many loose segments are worth an archive file."""
-ROW_GROUP_ROWS = 65_536
-"""So many are in memory while they are copied. Twice as many make a file smaller by a sixteenth, and a night larger by 60 MiB."""
+ROW_GROUP_ROWS = 32_768
+"""So many are in memory while they are copied. Twice as many make a file smaller by a sixteenth, and a night larger by 40 MiB."""
 
 _LOCK = "(compaction)"  # no name of a job
 _BATCH_ROWS = 16_384

@@ -21,7 +21,7 @@ from sinks.ledger.reader import Reader, folder_of, reading
 from sinks.ledger.segments import Ledger
 
 ENTRIES_A_SHARE = 60_000
-"""About 20,000 records: some tens of megabytes in DuckDB."""
+"""About 10,000 records: what DuckDB needs for them is what a small night needs as well."""
 
 
 def ask_by_share(ledger: Ledger | Path, needed: Sequence[str], query: str, *, run_id: str | None = None, **parameters: Any) -> pa.Table:
