@@ -39,14 +39,14 @@ def list_held(reason: str | None, ledger: Path, fmt: str, output: Path | None) -
 def retry(
     *, records: tuple[str, ...], reason: str | None, everything: bool, failed: bool, actor: str, ledger: Path, keys: Path | None
 ) -> int:
-    """Release RECORDS (ids, or beginnings of ids), so that the next run of their job takes them again, under the policy of that day."""
+    """Release RECORDS (ids, or beginnings of ids), so that their job takes them in its next run or collection, under its policy of then."""
     from flows.holding import release  # noqa: PLC0415
 
     if not (records or reason or everything):
         raise click.UsageError("name record ids, or use --reason CODE or --all")
     released, unknown = release(ledger, records=records, reason=reason, failed=failed, actor=actor, now=datetime.now(UTC), keys=keys)
     if released:
-        click.echo(f"{counted(released, 'record')} released; the next `waybill run` of the job takes what was released again")
+        click.echo(f"{counted(released, 'record')} released; the job's next `waybill run` or `waybill collect` takes what was released")
     elif not records:
         click.echo(f"nothing is held{' or has failed' if failed else ''}{f' for {reason}' if reason else ''} in {ledger}")
     for record in unknown:

@@ -131,3 +131,11 @@ def test_a_record_that_two_jobs_hold_is_released_for_both(make_night: Callable[.
     assert len({row["run_id"] for row in listed(cli, night)}) == 2
     assert "1 record released" in cli("held", "retry", "--all", "--ledger", night.ledger).out
     assert listed(cli, night) == []
+
+
+def test_a_collection_takes_it_up_too(held_night: Any, cli: Callable[..., Any]) -> None:
+    cli("held", "retry", "--all", "--ledger", held_night.ledger)
+    (held_night.job.parent / "policy.yaml").write_text(CLEAN_ONLY.replace("routes:\n", "routes:\n  - {when: [PII], lanes: [local]}\n"))
+    (report,) = map(json.loads, cli("collect", held_night.job, "--out", held_night.out, "--json").out.splitlines())
+    assert (report["documents"], report["results"], report["held"], report["pending"]) == (2, 2, 0, 0)
+    assert cli("collect", held_night.job, "--out", held_night.out, "--json").out == ""
