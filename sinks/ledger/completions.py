@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from sinks.ledger.queries import RecordLookup
 from sinks.ledger.reader import reading
+from sinks.ledger.record_lookup import RecordLookup
 from sinks.ledger.segments import Ledger
 from sinks.ledger.shares import answers_by_run
 

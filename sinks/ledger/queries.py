@@ -6,18 +6,18 @@ Every function reads the segments as they are when it is called and takes an ope
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from sinks.ledger.reader import reading
+from sinks.ledger.record_lookup import RecordLookup
 from sinks.ledger.segments import Ledger
 from sinks.ledger.shares import ask_by_share
 
@@ -26,25 +26,6 @@ _OUT = ("submitting", "submitted", "ambiguous")
 
 AMBIGUOUS_REASON = "ambiguous_hand_over"
 """The reason of a held row that stands for an ambiguous hand-over."""
-
-
-class RecordLookup:
-    """Row numbers of a table by record id: a sorted array of bytes, ten times smaller than a dict."""
-
-    def __init__(self, record_ids: Iterable[str]) -> None:
-        ids = np.array([record_id.encode() for record_id in record_ids], dtype=np.bytes_)
-        self._order = np.argsort(ids, kind="stable")
-        self._sorted = ids[self._order]
-
-    def __call__(self, record_id: str) -> int | None:
-        """The row of a record; None where it is in none."""
-        if not len(self._sorted):
-            return None
-        key = record_id.encode()
-        place = int(np.searchsorted(self._sorted, key))
-        if place == len(self._sorted) or self._sorted[place] != key:
-            return None
-        return int(self._order[place])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

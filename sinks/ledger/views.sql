@@ -36,21 +36,18 @@ WITH latest AS (
            arg_max({document_hmac: document_hmac, data_classes: data_classes, partial: partial, lanes: lanes, family: family,
                     rule: rule, reason: reason, seq: seq}, seq) FILTER (event = 'decided') AS decided,
            arg_max({lane: lane, endpoint: endpoint}, seq) FILTER (event IN ('assigned', 'cleared', 'submitting')) AS assigned,
+           arg_max(lane, seq) FILTER (event IN ('assigned', 'cleared', 'submitting')) AS last_lane,
            arg_max({intent_id: intent_id, attempt: attempt, clearance_id: clearance_id}, seq) FILTER (event = 'submitting') AS handed
     FROM entries
     WHERE run_id IS NOT NULL AND record_id IS NOT NULL
       AND event IN ('decided', 'assigned', 'cleared', 'submitting', 'completed', 'failed', 'held', 'released')
-    GROUP BY run_id, record_id
-), lanes AS (
-    SELECT run_id, record_id, arg_max(lane, seq) AS lane
-    FROM entries WHERE lane IS NOT NULL AND record_id IS NOT NULL AND event IN ('assigned', 'cleared', 'submitting')
     GROUP BY run_id, record_id
 )
 SELECT r.run_id, r.record_id,
        CASE WHEN r.last.event = 'submitting' OR (r.last.event = 'held' AND i.submitted_seq > r.last.seq)
             THEN CASE i.state WHEN 'job_ended' THEN 'submitted' ELSE coalesce(i.state, 'submitting') END
             ELSE r.last.event END AS state,
-       coalesce(r.last.lane, r.assigned.lane, l.lane) AS lane,
+       coalesce(r.last.lane, r.assigned.lane, r.last_lane) AS lane,
        coalesce(r.last.endpoint, r.assigned.endpoint) AS endpoint,
        r.handed.intent_id AS intent_id, r.handed.attempt AS attempt, r.handed.clearance_id AS clearance_id,
        r.decided.document_hmac AS document_hmac, r.decided.data_classes AS data_classes, r.decided.partial AS partial,
@@ -59,7 +56,6 @@ SELECT r.run_id, r.record_id,
        r.last.error_code AS error_code, r.last.moment AS "at", r.last.seq AS seq, r.first_seq,
        coalesce(r.decided.seq, r.first_seq) AS decided_seq
 FROM latest r
-LEFT JOIN lanes l ON l.run_id = r.run_id AND l.record_id = r.record_id
 LEFT JOIN intents i ON i.intent_id = r.handed.intent_id;
 COMMENT ON VIEW record_states IS 'How far each record of each run has come; rejected and cancelled mean that nothing runs for it at a provider.';
 

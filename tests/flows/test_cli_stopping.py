@@ -15,10 +15,13 @@ from flows.cli import main
 from sinks.lanes.extractive import ExtractiveLane
 
 SLOW = """
+import signal
 import sys
 import time
 import click
 from flows.cli import COMMANDS, main
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job begins with it ignored
 
 def statement():  # as DuckDB 2.0 does; a real statement loses a signal that comes just when it begins
     try:
