@@ -83,8 +83,8 @@ def _is_local(night: Night, intent: OpenIntent) -> bool:
 
 def _taken_up(night: Night, record_id: str, later: Sequence[RecordStates]) -> bool:
     """Whether a later run has taken the text that this run decided on."""
-    own, others = night.states.get(record_id), [state for states in later if (state := states.get(record_id)) is not None]
-    return own is not None and any(one.state in TAKEN and one.document_hmac == own.document_hmac for one in others)
+    own = night.states.get(record_id)
+    return own is not None and own.document_hmac is not None and any(_text_taken(one, record_id) == own.document_hmac for one in later)
 
 
 def _later_states(night: Night) -> list[RecordStates]:
@@ -95,7 +95,11 @@ def _later_states(night: Night) -> list[RecordStates]:
 
 
 def _taken(night: Night, document: Document, states: RecordStates) -> bool:
-    state = states.get(document.record_id)
-    if state is None or state.state not in TAKEN:
-        return False
-    return state.document_hmac == night.keys.document_hmac(night.keys.part_hmacs(document.parts))
+    text = _text_taken(states, document.record_id)
+    return text is not None and text == night.keys.document_hmac(night.keys.part_hmacs(document.parts))
+
+
+def _text_taken(states: RecordStates, record_id: str) -> str | None:
+    """The digest of the text of a record that a run has a result for, or has out; None where it has neither."""
+    state = states.get(record_id)
+    return state.document_hmac if state is not None and state.state in TAKEN else None
